@@ -131,7 +131,7 @@ pub(crate) enum Command {
 /// The options of a command that uses this host alone.
 #[derive(Debug, Args)]
 pub(crate) struct Here {
-    /// The engine of this host: docker, podman, 'sudo -n docker', oci:DIR [default: what is there]
+    /// The engine of this host: docker, podman, containerd[:NS], 'sudo -n docker', oci:DIR [default: what is there]
     #[arg(long, value_name = "CMD", env = "DOCKER_SYNC_DOCKER", hide_env_values = true, value_parser = command_line)]
     pub(crate) docker: Option<CommandLine>,
     /// Directory for temporary files [default: the system's]
@@ -219,7 +219,7 @@ pub(crate) struct SyncArgs {
     /// A host is whatever `ssh` accepts; its configuration, agents and jump hosts are used. `oci:DIR` is a
     /// directory of this host in the OCI image layout. `docker-archive:FILE` and `oci-archive:FILE` are an
     /// archive, from which images can be taken: what `docker save`, `podman save`, skopeo or buildx wrote, in
-    /// either form, as it is or in gzip or zstd. A host with the name of a command (`cache`,
+    /// either form, as it is or in gzip or zstd. `containerd:NAMESPACE` is a containerd of this host. A host with the name of a command (`cache`,
     /// `diff`, `man`, `push` …) is reached as ssh://man.
     #[arg(required = true, value_name = "REMOTE")]
     pub(crate) remote: Option<Remote>,
@@ -293,7 +293,7 @@ pub(crate) struct SyncArgs {
     )]
     pub(crate) ssh: Option<CommandLine>,
 
-    /// The engine of this host: docker, podman, 'sudo -n docker', oci:DIR [default: what is there]
+    /// The engine of this host: docker, podman, containerd[:NS], 'sudo -n docker', oci:DIR [default: what is there]
     #[arg(
         long,
         value_name = "CMD",

@@ -161,7 +161,7 @@ fn values(argument: &clap::Arg, prefix: &str) -> Candidates {
     }
     let words: Vec<(String, String)> = match argument.get_id().as_str() {
         "docker" | "remote_docker" => {
-            ["docker", "podman", "oci:"].map(|word| (word.into(), String::new())).into()
+            ["docker", "podman", "containerd", "oci:"].map(|word| (word.into(), String::new())).into()
         }
         "compression" => ["auto", "max", "3", "9", "19"].map(|word| (word.into(), String::new())).into(),
         "platform" => ["linux/amd64", "linux/arm64"].map(|word| (word.into(), String::new())).into(),
@@ -201,6 +201,7 @@ fn remotes(command: &clap::Command) -> Vec<Candidate> {
         ("push", "From this host to another"),
         ("pull", "From another host to this one"),
         ("oci:", "A directory in the OCI image layout"),
+        ("containerd:", "A namespace of this host's containerd"),
         ("docker-archive:", "An archive of docker save"),
         ("oci-archive:", "An archive of an OCI image layout"),
     ];

@@ -295,8 +295,11 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
     // A message of an engine may have several lines; the first is the sentence, the rest belongs below.
     let mut lines = escape::lines(first).into_iter();
     let sentence = lines.next().unwrap_or_else(|| "unknown failure".into());
+    // Of a containerd the message is that of its client.
+    let is_containerd = sentence.contains("ctr: ");
     // A store in files is on this host, and messages about one mostly name its path.
     let files = Some(place).filter(|place| dsync_sync::is_file(place));
+    let here = dsync_sync::is_store_here(place).then_some("this host");
     let path = files.and_then(|place| place.split_once(':')).map(|(_, path)| escape::visible(path));
     let message = match path {
         Some(path) if sentence.contains(&*path) => sentence,
@@ -312,10 +315,17 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
         }
         (FailureKind::NoDigest, Some(_)) => Some("ask for that image without the digest".into()),
         (FailureKind::Broken, Some(_)) => Some("it may be incomplete: save or copy it once more".into()),
+        (FailureKind::EngineDown, None) if is_containerd => Some(
+            "start it (sudo systemctl start containerd, or k3s), or name its socket: CONTAINERD_ADDRESS, or 'ctr --address FILE'"
+                .into(),
+        ),
+        (FailureKind::EnginePermission, None) if is_containerd => {
+            Some(format!("its socket is root's: use {option} 'sudo -n ctr'"))
+        }
         (_, Some(_)) => endpoint_hint(kind, host, "this host", option),
-        (_, None) => endpoint_hint(kind, host, place, option),
+        (_, None) => endpoint_hint(kind, host, here.unwrap_or(place), option),
     };
-    diagnosis.about_shortage(if files.is_some() { "this host" } else { place })
+    diagnosis.about_shortage(here.unwrap_or(place))
 }
 
 fn endpoint_hint(kind: FailureKind, host: &Host, place: &str, option: &str) -> Option<String> {

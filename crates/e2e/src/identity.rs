@@ -30,7 +30,7 @@ pub enum Sameness {
 /// True if this kind of store names an image by its manifest, in which the compression of layers counts, and not by its
 /// config.
 pub fn is_by_manifest(kind: &str) -> bool {
-    kind.ends_with("-containerd") || kind == "oci"
+    kind.ends_with("-containerd") || kind.starts_with("containerd-") || kind == "oci"
 }
 
 impl Sameness {
@@ -61,6 +61,14 @@ pub(crate) fn in_engine(engine: &Engine, name: &str) -> Option<Identity> {
     // podman leaves the name of the hash out.
     let id = engine.image_id(name)?;
     let id = if id.contains(':') { id } else { format!("sha256:{id}") };
+    if engine.is_containerd() {
+        let blobs = engine.root().join("io.containerd.content.v1.content/blobs");
+        let config = config_of(&blobs, &id);
+        let json: Value =
+            serde_json::from_slice(&fs::read(blobs.join(config.replace(':', "/"))).ok()?).ok()?;
+        let layers = json["rootfs"]["diff_ids"].as_array()?.iter().filter_map(Value::as_str);
+        return Some(Identity { diff_ids: layers.map(str::to_owned).collect(), id, config });
+    }
     let format = "{{range .RootFS.Layers}}{{println .}}{{end}}";
     let said = engine.client().args(["image", "inspect", "--format", format, name]).output().unwrap();
     assert!(said.status.success(), "{said:?}");
@@ -109,6 +117,7 @@ mod tests {
         for (source, target, expected) in [
             ("docker", "podman-5.4", Sameness::Id),
             ("oci", "docker-28-containerd", Sameness::Id),
+            ("containerd-1.6", "docker-28-containerd", Sameness::Id),
             ("docker-26-classic", "docker-26-containerd", Sameness::Content),
             ("oci", "podman", Sameness::Content),
         ] {

@@ -10,7 +10,8 @@ use crate::{Bench, Side, program};
 /// All that should not be there, a line each. Files that were there before are nobody's fault.
 pub(crate) fn find(bench: &Bench, before: &BTreeSet<PathBuf>) -> Vec<String> {
     let mut lines = loose(bench, before);
-    for side in [bench.here(), bench.there()] {
+    // A containerd is not asked to run anything.
+    for side in [bench.here(), bench.there()].into_iter().filter(|side| !side.engine().is_containerd()) {
         let containers = side.docker(&["ps", "--all", "--no-trunc", "--format", "{{.Image}}"]);
         let own = containers.lines().filter(|image| is_own(&side, image, &bench.name("")));
         lines.extend(own.map(|image| format!("on {} a container of {image}", side.host.name())));

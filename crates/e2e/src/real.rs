@@ -128,8 +128,7 @@ impl Real {
         // An engine knows it by its config, or by its manifest.
         let ids = [self.config().to_string(), entries["manifests"][0]["digest"].as_str().unwrap().to_owned()];
         let id = ids.iter().find(|id| engine.image_id(id).is_some()).expect("what was loaded is there");
-        let tag = engine.client().args(["tag", id, &format!("docker.io/{name}")]).output().unwrap();
-        assert!(tag.status.success(), "{tag:?}");
+        engine.tag(id, &format!("docker.io/{name}")).unwrap_or_else(|error| panic!("{error}"));
     }
 }
 

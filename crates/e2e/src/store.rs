@@ -12,13 +12,16 @@ use crate::identity::{self, Identity};
 use crate::{Form, Layout, Real, Station};
 
 /// The kinds of store that are tried with each other: engines by the names that the lab has for them, and a layout.
-pub const KINDS: [&str; 7] = [
+pub const KINDS: [&str; 10] = [
     "docker",
     "docker-26-classic",
     "podman",
     "podman-5.4",
     "docker-26-containerd",
     "docker-28-containerd",
+    "containerd-1.6",
+    "containerd-1.7",
+    "containerd-2.1",
     "oci",
 ];
 
@@ -49,6 +52,7 @@ impl Store {
         match self.engine() {
             None => self.layout().spec(),
             Some(engine) if engine.is_podman() => "podman".to_owned(),
+            Some(engine) if engine.is_containerd() => "containerd".to_owned(),
             Some(_) => "docker".to_owned(),
         }
     }
@@ -122,9 +126,7 @@ impl Store {
         let Some(engine) = self.engine() else {
             return self.layout().roots();
         };
-        let said = engine.client().args(["images", "--all", "--quiet", "--no-trunc"]).output().unwrap();
-        assert!(said.status.success(), "{said:?}");
-        String::from_utf8_lossy(&said.stdout).lines().map(str::to_owned).collect()
+        engine.image_ids().unwrap_or_else(|error| panic!("{error}")).into_iter().collect()
     }
 
     /// Removes what the test made; then the engine must hold what it held before, and no more. Says what

@@ -27,7 +27,7 @@ const PERMISSION: [&str; 5] = [
     "is not in the sudoers file",
     "a terminal is required to read the password",
 ];
-const DOWN: [&str; 7] = [
+const DOWN: [&str; 9] = [
     "cannot connect to the docker daemon",
     "failed to connect to the docker api",
     "is the docker daemon running",
@@ -35,6 +35,8 @@ const DOWN: [&str; 7] = [
     "cannot connect to podman",
     "unable to connect to podman",
     "connection refused",
+    "ctr: failed to dial",
+    "ctr: cannot access socket",
 ];
 /// Messages of docker and podman where a context or a connection does not exist.
 const NO_ENDPOINT: [&str; 3] =

@@ -1,4 +1,5 @@
-//! The image stores of one host behind the trait [`Store`]: docker, podman, an OCI image layout, a saved archive.
+//! The image stores of one host behind the trait [`Store`]: docker, podman, containerd, an OCI image layout, a saved
+//! archive.
 //!
 //! Engines are driven through their own command-line clients, so that contexts, rootless set-ups and `sudo` work as
 //! the user has them. Nothing here knows how layers become smaller, or how another host is reached: a store of one is a
@@ -8,7 +9,8 @@
 //!
 //! * `store` is the trait, its errors, and the kinds of stores; `spec` parses which one the user means;
 //! * `client` is a store behind the client program of docker or podman, which `command` runs. What may be read past the
-//!   engine is in `client::direct` (overlay2, podman) and `client::containerd`;
+//!   engine is in `client::direct` (overlay2, podman) and `client::containerd`. `client::ctr` is a containerd without
+//!   Docker;
 //! * `oci` is an image layout as a store, `saved` an archive that was saved as a store;
 //! * `archive` reads and writes the archives that engines save and load;
 //! * `package` has the documents of an image that is named by its manifest; `lineage`, `nested` and `manifest` read and
@@ -57,23 +59,52 @@ pub use store::{
     StoreKind, tars,
 };
 
-use client::ClientStore;
+use client::{ClientStore, CtrStore};
 use oci::OciStore;
 
 /// Opens a store and checks that it answers. An archive that has to be unpacked goes to a
 /// temporary file in `folder`.
 pub fn open(spec: &StoreSpec, folder: &Path) -> Result<Box<dyn Store>, StoreError> {
-    let client = |words: &[String]| Ok(Box::new(ClientStore::open(words)?) as Box<dyn Store>);
     match spec {
-        StoreSpec::Command(words) => client(words),
-        StoreSpec::Auto => match client(&["docker".to_owned()]) {
-            Err(StoreError::NotFound { .. }) => client(&["podman".to_owned()]).map_err(|error| match error {
-                StoreError::NotFound { .. } => store::neither(),
-                other => other,
-            }),
-            other => other,
-        },
+        StoreSpec::Command(words) if StoreSpec::is_ctr(words) => containerd(words, None),
+        StoreSpec::Command(words) => engine(words),
+        StoreSpec::Containerd { namespace } => first(&CTR, &|words| containerd(words, namespace.as_deref())),
+        StoreSpec::Auto => {
+            let engines = [&["docker"][..], &["podman"]];
+            match first(&engines, &engine) {
+                Err(StoreError::NotFound { .. }) => match first(&CTR, &|words| containerd(words, None)) {
+                    Err(StoreError::NotFound { .. }) => Err(store::none_of(&["docker", "podman", "ctr"])),
+                    found => found,
+                },
+                found => found,
+            }
+        }
         StoreSpec::OciLayout(directory) => Ok(Box::new(OciStore::open(directory)?)),
         StoreSpec::Archive { name, file } => saved::open(file, name.clone(), folder),
     }
+}
+
+type Opened = Result<Box<dyn Store>, StoreError>;
+
+/// The clients of containerd that are looked for.
+const CTR: [&[&str]; 2] = [&["ctr"], &["k3s", "ctr"]];
+
+fn engine(words: &[String]) -> Opened {
+    Ok(Box::new(ClientStore::open(words)?))
+}
+
+fn containerd(words: &[String], namespace: Option<&str>) -> Opened {
+    Ok(Box::new(CtrStore::open(words, namespace)?))
+}
+
+/// The store behind the first of these clients that is installed.
+fn first(clients: &[&[&str]], open: &dyn Fn(&[String]) -> Opened) -> Opened {
+    for client in clients {
+        let words: Vec<String> = client.iter().map(|word| (*word).to_owned()).collect();
+        match open(&words) {
+            Err(StoreError::NotFound { .. }) => {}
+            found => return found,
+        }
+    }
+    Err(store::none_of(&clients.iter().map(|client| client[0]).take(1).collect::<Vec<_>>()))
 }

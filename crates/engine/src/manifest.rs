@@ -80,14 +80,35 @@ pub(crate) fn probe(blobs: &[BlobRef]) -> (Vec<u8>, Vec<u8>) {
 
 /// An index of this one document, perhaps with a name.
 pub(crate) fn index(media_type: &str, manifest: &[u8], name: Option<&ImageRef>) -> Vec<u8> {
-    let manifest = Descriptor { media_type, digest: Digest::of(manifest), size: manifest.len() as u64 };
+    let blob = BlobRef { digest: Digest::of(manifest), size: manifest.len() as u64 };
+    match name {
+        Some(name) => named_index(media_type, &blob, &[name.qualified()]),
+        None => index_of(media_type, &blob, [None].into_iter()),
+    }
+}
+
+/// An index of this one document under each of these names, which are full ones.
+pub(crate) fn named_index(media_type: &str, document: &BlobRef, names: &[String]) -> Vec<u8> {
+    index_of(media_type, document, names.iter().map(Some))
+}
+
+fn index_of<'a>(
+    media_type: &str,
+    document: &BlobRef,
+    names: impl Iterator<Item = Option<&'a String>>,
+) -> Vec<u8> {
+    let BlobRef { digest, size } = *document;
     let mut json = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":["#);
-    describe(&mut json, &manifest);
-    if let Some(name) = name {
-        json.pop();
-        let name = name.qualified();
-        write!(json, r#","annotations":{{"{CONTAINERD_NAME}":"{name}","{REF_NAME}":"{name}"}}}}"#)
-            .expect("a String takes any text");
+    for (at, name) in names.enumerate() {
+        if at > 0 {
+            json.push(',');
+        }
+        describe(&mut json, &Descriptor { media_type, digest, size });
+        if let Some(name) = name {
+            json.pop();
+            write!(json, r#","annotations":{{"{CONTAINERD_NAME}":"{name}","{REF_NAME}":"{name}"}}}}"#)
+                .expect("a String takes any text");
+        }
     }
     json.push_str("]}");
     json.into_bytes()
@@ -129,6 +150,15 @@ mod tests {
             let full = name.as_ref().map(|_| "docker.io/library/app:1");
             assert_eq!(entry["annotations"][CONTAINERD_NAME].as_str(), full);
             assert_eq!(entry["annotations"][REF_NAME].as_str(), full);
+        }
+        let blob = BlobRef { digest: Digest::of(&bytes), size: bytes.len() as u64 };
+        let names = ["docker.io/library/app:1", "x@sha256:1"].map(str::to_owned);
+        let index: serde_json::Value = serde_json::from_slice(&named_index(MANIFEST, &blob, &names)).unwrap();
+        for (entry, name) in index["manifests"].as_array().unwrap().iter().zip(&names) {
+            assert_eq!(
+                (&entry["size"], &entry["annotations"][CONTAINERD_NAME]),
+                (&bytes.len().into(), &name[..].into())
+            );
         }
     }
 }

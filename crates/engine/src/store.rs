@@ -123,7 +123,7 @@ pub enum Holdings {
     Chains(HashSet<ChainId>),
     /// A layer in any image: podman, an OCI layout.
     Layers(HashSet<DiffId>),
-    /// A layer that is stored as an uncompressed blob: Docker's containerd store.
+    /// A layer that is stored as an uncompressed blob: containerd, Docker's containerd store.
     Blobs(HashSet<Digest>),
 }
 
@@ -233,6 +233,8 @@ pub enum StoreKind {
     DockerClassic,
     /// Docker with the containerd image store: the ID is a manifest's or an index's digest.
     DockerContainerd,
+    /// containerd without Docker: the ID is a manifest's or an index's digest, too.
+    Containerd,
     /// podman: the ID is the config's digest, layers are known by diff id.
     Podman,
     /// An OCI image layout, as a directory or in an archive: the ID is a manifest's or an index's digest too.
@@ -251,7 +253,7 @@ impl StoreKind {
     pub fn id_of(self) -> IdOf {
         match self {
             Self::DockerClassic | Self::Podman | Self::DockerArchive => IdOf::Config,
-            Self::DockerContainerd | Self::OciLayout => IdOf::Manifest,
+            Self::DockerContainerd | Self::Containerd | Self::OciLayout => IdOf::Manifest,
         }
     }
 }
@@ -365,9 +367,9 @@ pub fn tars(id: &ImageId, wanted: &HashSet<LayerKey>) -> Result<HashSet<DiffId>,
     wanted.iter().map(tar).collect()
 }
 
-/// The error where none of the known programs is installed.
-pub(crate) fn neither() -> StoreError {
-    StoreError::NotFound { program: "docker' or 'podman".into() }
+/// The error where none of these programs is installed.
+pub(crate) fn none_of(programs: &[&str]) -> StoreError {
+    StoreError::NotFound { program: programs.join("' or '") }
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use dsync_core::ImageRef;
+
 use crate::command::{run, run_with_input, tail};
 use crate::files::write;
-use crate::{LabError, Suite, mounts, packages, process};
+use crate::{LabError, Suite, containerd, mounts, packages, process};
 
 /// The engine of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,13 +29,18 @@ pub enum EngineKind {
     DockerOf(Suite, ImageStore),
     /// podman of a newer Debian.
     PodmanOf(Suite),
+    /// containerd without Docker: this machine's, or that of a newer Debian.
+    Containerd(Option<Suite>),
     /// None at all.
     None,
 }
 
 impl EngineKind {
     /// All engines there are, by the names that people give them.
-    pub const NAMED: [(&str, EngineKind); 8] = [
+    pub const NAMED: [(&str, EngineKind); 11] = [
+        ("containerd-1.6", EngineKind::Containerd(None)),
+        ("containerd-1.7", EngineKind::Containerd(Some(Suite::Trixie))),
+        ("containerd-2.1", EngineKind::Containerd(Some(Suite::Forky))),
         ("docker", EngineKind::Dockerd),
         ("docker-26-classic", EngineKind::DockerOf(Suite::Trixie, ImageStore::Classic)),
         ("docker-26-containerd", EngineKind::DockerOf(Suite::Trixie, ImageStore::Containerd)),
@@ -122,6 +129,21 @@ impl Engine {
                 let flags = vec!["--config-file".to_owned(), settings.display().to_string()];
                 (engine.bin().join("dockerd"), flags)
             }
+            EngineKind::Containerd(suite) => {
+                let program = match suite {
+                    Some(suite) => {
+                        suite.link_programs(&["ctr", "containerd"], &engine.bin())?;
+                        engine.bin().join("containerd")
+                    }
+                    None => {
+                        packages::require(&[("containerd", "containerd"), ("ctr", "containerd")])?;
+                        packages::find("containerd").unwrap_or_else(|| "containerd".into())
+                    }
+                };
+                let settings = dir.join("config.toml");
+                write(&settings, &containerd::config(dir))?;
+                (program, vec!["--config".to_owned(), settings.display().to_string()])
+            }
             EngineKind::Podman => {
                 packages::require(&[("podman", "podman"), ("runc", "runc")])?;
                 engine.configure_podman()?;
@@ -145,14 +167,18 @@ impl Engine {
         let cannot = format!("start {}", program.display());
         let log =
             File::options().create(true).append(true).open(self.log()).map_err(LabError::io(&cannot))?;
-        let daemon = Command::new(program)
-            .arg("--data-root")
-            .arg(self.root())
-            .arg("--exec-root")
-            .arg(self.dir.join("exec"))
-            .arg("--pidfile")
-            .arg(self.dir.join("dockerd.pid"))
-            .args(["--host", &self.docker_host(), "--bridge=none", "--iptables=false"])
+        let mut daemon = Command::new(program);
+        if !self.is_containerd() {
+            daemon
+                .arg("--data-root")
+                .arg(self.root())
+                .arg("--exec-root")
+                .arg(self.dir.join("exec"))
+                .arg("--pidfile")
+                .arg(self.dir.join("dockerd.pid"))
+                .args(["--host", &self.docker_host(), "--bridge=none", "--iptables=false"]);
+        }
+        let daemon = daemon
             .args(flags)
             .env(process::MARK, &self.dir)
             .stdin(Stdio::null())
@@ -206,9 +232,13 @@ impl Engine {
         let Some(daemon) = daemon.as_mut() else { return Ok(()) };
         let socket = self.dir.join("docker.sock");
         let deadline = Instant::now() + Duration::from_secs(90);
+        let is_ready = || match self.is_containerd() {
+            true => UnixStream::connect(self.address()).is_ok(),
+            false => answers(&socket).unwrap_or(false),
+        };
         let mut ended = false;
         while !ended && Instant::now() < deadline {
-            if answers(&socket).unwrap_or(false) {
+            if is_ready() {
                 return Ok(());
             }
             ended = daemon.try_wait().map_err(LabError::io("look after the engine"))?.is_some();
@@ -239,6 +269,11 @@ impl Engine {
     /// A directory for the `PATH` of whoever uses it, with its client where that is not the machine's.
     pub fn bin(&self) -> PathBuf {
         self.dir.join("bin")
+    }
+
+    /// The socket of a containerd without Docker.
+    pub fn address(&self) -> PathBuf {
+        self.dir.join("containerd.sock")
     }
 
     /// containerd's own client, for the containerd that a Docker of a suite has started.
@@ -278,6 +313,9 @@ impl Engine {
                 variables.push(("REGISTRY_AUTH_FILE".to_owned(), path("client/auth.json")));
                 variables.push(("PODMAN_IGNORE_CGROUPSV1_WARNING".to_owned(), "1".to_owned()));
             }
+            EngineKind::Containerd(_) => {
+                variables.push(("CONTAINERD_ADDRESS".to_owned(), self.address().display().to_string()));
+            }
             EngineKind::None => {}
         }
         variables
@@ -288,9 +326,10 @@ impl Engine {
         match self.kind {
             EngineKind::Dockerd | EngineKind::Program(..) => &["podman"],
             EngineKind::Podman => &["docker", "dockerd"],
-            EngineKind::DockerOf(..) | EngineKind::PodmanOf(_) | EngineKind::None => {
+            EngineKind::DockerOf(..) | EngineKind::PodmanOf(_) | EngineKind::Containerd(_) => {
                 &["docker", "dockerd", "podman"]
             }
+            EngineKind::None => &["docker", "dockerd", "podman", "ctr"],
         }
     }
 
@@ -299,14 +338,25 @@ impl Engine {
         matches!(self.kind, EngineKind::Podman | EngineKind::PodmanOf(_))
     }
 
-    /// The engine's client, `docker` or `podman`, ready for a subcommand.
+    /// True if it is a containerd without Docker, of whatever release.
+    pub fn is_containerd(&self) -> bool {
+        matches!(self.kind, EngineKind::Containerd(_))
+    }
+
+    /// The engine's client, `docker`, `podman` or `ctr`, ready for a subcommand.
     pub fn client(&self) -> Command {
-        let name = if self.is_podman() { "podman" } else { "docker" };
+        let name = match self.kind {
+            EngineKind::Podman | EngineKind::PodmanOf(_) => "podman",
+            EngineKind::Containerd(_) => "ctr",
+            _ => "docker",
+        };
         let mut command = match self.kind {
-            EngineKind::DockerOf(..) | EngineKind::PodmanOf(_) => Command::new(self.bin().join(name)),
+            EngineKind::DockerOf(..) | EngineKind::PodmanOf(_) | EngineKind::Containerd(Some(_)) => {
+                Command::new(self.bin().join(name))
+            }
             _ => Command::new(name),
         };
-        if !self.is_podman() {
+        if name == "docker" {
             command.args(["--host", &self.docker_host()]);
         }
         command.env_remove("DOCKER_CONTEXT").env_remove("DOCKER_HOST").envs(self.environment());
@@ -315,28 +365,45 @@ impl Engine {
 
     /// The release of the engine, as it says it.
     pub fn version(&self) -> Result<String, LabError> {
+        if self.is_containerd() {
+            let said = run(self.client().arg("version"))?;
+            let version = said.lines().filter_map(|line| line.trim().strip_prefix("Version:")).next_back();
+            return Ok(version.unwrap_or_default().trim().to_owned());
+        }
         let format = if self.is_podman() { "{{.Client.Version}}" } else { "{{.Server.Version}}" };
         Ok(run(self.client().args(["version", "--format", format]))?.trim().to_owned())
     }
 
     /// Loads an archive.
     pub fn load(&self, archive: &[u8]) -> Result<(), LabError> {
-        run_with_input(self.client().args(["load", "--quiet"]), archive).map(drop)
+        match self.is_containerd() {
+            true => run_with_input(self.client().args(IMPORT).arg("-"), archive).map(drop),
+            false => run_with_input(self.client().args(["load", "--quiet"]), archive).map(drop),
+        }
     }
 
     /// Loads an archive file.
     pub fn load_file(&self, archive: &Path) -> Result<(), LabError> {
-        run(self.client().args(["load", "--quiet", "--input"]).arg(archive)).map(drop)
+        match self.is_containerd() {
+            true => run(self.client().args(IMPORT).arg(archive)).map(drop),
+            false => run(self.client().args(["load", "--quiet", "--input"]).arg(archive)).map(drop),
+        }
     }
 
     /// The ID the engine shows for an image, if it has it.
     pub fn image_id(&self, image: &str) -> Option<String> {
+        if self.is_containerd() {
+            return self.record_of(image);
+        }
         let id = run(self.client().args(["image", "inspect", "--format", "{{.Id}}", image])).ok()?;
         Some(id.trim().to_owned())
     }
 
     /// Removes an image, whether it is there or not.
     pub fn remove_image(&self, image: &str) -> Result<(), LabError> {
+        if self.is_containerd() {
+            return self.remove_records(image);
+        }
         if self.image_id(image).is_some() {
             run(self.client().args(["image", "rm", "--force", image]))?;
         }
@@ -345,6 +412,13 @@ impl Engine {
 
     /// Runs a command in a new container of an image; what it printed.
     pub fn run(&self, image: &str, command: &[&str]) -> Result<String, LabError> {
+        if self.is_containerd() {
+            let full = image.parse::<ImageRef>().map_or_else(|_| image.to_owned(), |name| name.qualified());
+            // Limits that need no raising, which a machine that is a container itself does not allow.
+            let options =
+                ["run", "--rm", "--net-host", "--env", &format!("{}={}", process::MARK, self.dir.display())];
+            return run(self.client().args(options).args([&full, "lab"]).args(command));
+        }
         run(self.client().args(["run", "--rm", "--network", "host", image]).args(command))
     }
 
@@ -374,6 +448,9 @@ impl Engine {
         Ok(())
     }
 }
+
+/// The arguments of containerd's import, by which images without a name have one by their digest.
+const IMPORT: [&str; 4] = ["images", "import", "--digests", "--skip-digest-for-named"];
 
 /// True if a daemon answers its ping.
 fn answers(socket: &Path) -> io::Result<bool> {

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -18,7 +19,10 @@ impl Engine {
         match self.kind() {
             EngineKind::None => Ok(BTreeSet::new()),
             EngineKind::Podman | EngineKind::PodmanOf(_) => of_podman(&self.root()),
-            EngineKind::DockerOf(_, ImageStore::Containerd) => of_containerd(self),
+            EngineKind::DockerOf(_, ImageStore::Containerd) => {
+                of_containerd(&self.root(), "containerd/daemon", &|| self.ctr())
+            }
+            EngineKind::Containerd(_) => of_containerd(&self.root(), ".", &|| self.client()),
             EngineKind::Dockerd | EngineKind::Program(..) | EngineKind::DockerOf(_, ImageStore::Classic) => {
                 of_directories(
                     &self.root(),
@@ -37,11 +41,10 @@ impl Engine {
     }
 }
 
-fn of_containerd(engine: &Engine) -> Result<BTreeSet<String>, LabError> {
-    let daemon = "containerd/daemon";
+fn of_containerd(root: &Path, daemon: &str, ctr: &dyn Fn() -> Command) -> Result<BTreeSet<String>, LabError> {
     let content = format!("{daemon}/io.containerd.content.v1.content");
     let mut found = of_directories(
-        &engine.root(),
+        root,
         &[
             ("blob", &format!("{content}/blobs/sha256")),
             ("unfinished", &format!("{content}/ingest")),
@@ -52,7 +55,7 @@ fn of_containerd(engine: &Engine) -> Result<BTreeSet<String>, LabError> {
     )?;
     // Also images that Docker's client does not show, as broken ones.
     for (what, list) in [("image", ["images", "ls", "-q"]), ("lease", ["leases", "ls", "-q"])] {
-        let names = run(engine.ctr().args(list))?;
+        let names = run(ctr().args(list))?;
         found.extend(names.lines().map(|name| format!("{what} {name}")));
     }
     Ok(found)

@@ -30,6 +30,7 @@ pub mod wire;
 mod account;
 mod cache;
 mod command;
+mod containerd;
 mod engine;
 mod error;
 mod files;

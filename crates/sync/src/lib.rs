@@ -53,7 +53,7 @@ pub use session::report::{Entry, Held, LayerState, Report, Status};
 pub use traffic::{Meter, Traffic};
 pub use transport::agent_binary::agent_version;
 pub use transport::crash::{tell_crashes, words as crash_words};
-pub use transport::destination::{Destination, Remote, RemoteError, is_file};
+pub use transport::destination::{Destination, Remote, RemoteError, is_file, is_store_here};
 
 pub use dsync_engine::{kill_children, terminate_children};
 pub use dsync_proto::{Compression, Cost, Failure, FailureKind};

@@ -17,7 +17,7 @@ fn refused() {
     ");
     insta::assert_snapshot!(environment.run(&[""]), @"
     --- stderr
-    error: invalid value '' for '<REMOTE>': the remote is empty: expected user@host, an ssh alias, ssh://user@host:port, oci:DIR, docker-archive:FILE, or oci-archive:FILE
+    error: invalid value '' for '<REMOTE>': the remote is empty: expected user@host, an ssh alias, ssh://user@host:port, oci:DIR, docker-archive:FILE, oci-archive:FILE, or containerd:NAMESPACE
 
     For more information, try '--help'.
     --- exit 2

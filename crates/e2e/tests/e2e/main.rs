@@ -5,6 +5,7 @@
 
 mod agent;
 mod basis;
+mod containerd;
 mod content;
 mod delta;
 mod failures;

@@ -111,6 +111,9 @@ fn folder(station: &Station, name: &str) -> std::path::PathBuf {
 }
 
 fn store_spec(engine: &Engine) -> &'static str {
+    if engine.is_containerd() {
+        return "containerd";
+    }
     if engine.is_podman() { "podman" } else { "docker" }
 }
 
@@ -276,6 +279,62 @@ fn a_layout_takes_the_fixed_set_from_a_layout() {
     assert_eq!(again.err.matches("  current\n").count(), asked.len(), "{again}");
     after.check_unchanged(&Snapshot::read(&dir.join("target")).unwrap()).unwrap();
     fs::remove_dir_all(dir).unwrap();
+}
+
+/// All pairs from a layout into a containerd, the old images first, and from there into an empty layout: by the same
+/// roots, with all platforms and attestations that there are.
+fn through_containerd(kind: &'static str) {
+    let stations = Stations::get(kind);
+    let (here, _here_alone) = stations.source();
+    let (there, _there_alone) = stations.target();
+    let engine = there.host().engine();
+    let (dir, pairs) = (folder(&there, "fixed-through"), pairs(kind));
+    let at_first: BTreeSet<String> = engine.image_ids().unwrap().into_iter().collect();
+    let bench = Bench::builder().between(&here, &there).start();
+    let new = built(pairs.iter().map(|fixed| &fixed.new));
+    for (name, items) in [("old", &built(pairs.iter().flat_map(|fixed| &fixed.old))), ("new", &new)] {
+        let spec = Files::Layout.write(Wrap::None, items, &dir.join(name)).unwrap();
+        let asked: Vec<&str> = items.iter().flat_map(|item| &item.names).map(String::as_str).collect();
+        let push = || {
+            bench.push(&[&["--docker", &spec, "--remote-docker", store_spec(engine)], &asked[..]].concat())
+        };
+        push().ok();
+        let again = push().ok();
+        assert_eq!(again.err.matches("  current\n").count(), asked.len(), "{again}");
+    }
+    let layout = dir.join("back");
+    let spec = format!("oci:{}", layout.display());
+    let asked: Vec<&str> = new.iter().flat_map(|item| &item.names).map(String::as_str).collect();
+    let ran =
+        bench.pull(&[&["--docker", &spec, "--remote-docker", store_spec(engine)], &asked[..]].concat()).ok();
+    let after = Snapshot::read(&layout).unwrap();
+    for item in &new {
+        for name in &item.names {
+            assert!(after.is_named(name, &What::root(item)), "{name} is another image\n{ran}");
+        }
+    }
+    for id in engine.image_ids().unwrap().into_iter().filter(|id| !at_first.contains(id)) {
+        engine.remove_image(&id).unwrap();
+    }
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
+fn containerd_1_6_takes_and_gives_the_fixed_set() {
+    through_containerd("containerd-1.6");
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn containerd_1_7_takes_and_gives_the_fixed_set() {
+    through_containerd("containerd-1.7");
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn containerd_2_1_takes_and_gives_the_fixed_set() {
+    through_containerd("containerd-2.1");
 }
 
 /// Both directions for a kind of engine.

@@ -19,7 +19,7 @@ macro_rules! from {
             #[test]
             #[$ignored]
             fn $test() {
-                super::goes_over($source, $target);
+                crate::goes_over($source, $target);
             }
         )*
     };
@@ -83,6 +83,64 @@ mod from_podman_4 {
 
 mod from_a_layout {
     of_every_run!("oci");
+}
+
+/// containerd without Docker, with a store of each kind on the other side.
+mod containerd {
+    from! { "containerd-1.6":
+        #[ignore = "needs engines: cargo xtask test"]
+        to_itself "containerd-1.6"
+        #[ignore = "needs engines: cargo xtask test"]
+        to_docker_20 "docker"
+        #[ignore = "needs engines: cargo xtask test"]
+        to_docker_28_containerd "docker-28-containerd"
+        #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+        to_podman_4 "podman"
+        #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+        to_a_layout "oci"
+        #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+        to_containerd_1_7 "containerd-1.7"
+        #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+        to_containerd_2_1 "containerd-2.1"
+    }
+    mod from_docker_20 {
+        from! { "docker":
+            #[ignore = "needs engines: cargo xtask test"]
+            to_containerd_1_6 "containerd-1.6"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_containerd_2_1 "containerd-2.1"
+        }
+    }
+    mod from_docker_28_containerd {
+        from! { "docker-28-containerd":
+            #[ignore = "needs engines: cargo xtask test"]
+            to_containerd_1_6 "containerd-1.6"
+        }
+    }
+    mod from_podman_4 {
+        from! { "podman":
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_containerd_1_6 "containerd-1.6"
+        }
+    }
+    mod from_a_layout {
+        from! { "oci":
+            #[ignore = "needs engines: cargo xtask test"]
+            to_containerd_1_6 "containerd-1.6"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_containerd_1_7 "containerd-1.7"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_containerd_2_1 "containerd-2.1"
+        }
+    }
+    mod from_containerd_2_1 {
+        from! { "containerd-2.1":
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_containerd_1_6 "containerd-1.6"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_docker_28_containerd "docker-28-containerd"
+        }
+    }
 }
 
 /// Layers in zstd, as BuildKit, podman and skopeo compress them when asked to.

@@ -10,7 +10,8 @@ use dsync_core::ustar::{BLOCK, padding};
 use dsync_core::{Config, ConfigError, DiffId, Digest, ImageRef};
 
 use super::header::header;
-use crate::manifest::{Descriptor, LAYER, MANIFEST, index, manifest};
+use crate::blob::BlobRef;
+use crate::manifest::{Descriptor, LAYER, MANIFEST, index, manifest, named_index};
 use crate::watched::WatchedWriter;
 
 /// The contents of `oci-layout`, by which an archive is a layout too.
@@ -118,6 +119,18 @@ impl<W: Write> PartialArchive<W> {
             self.file(&blob(&digest.hex()), document)?;
         }
         self.file("index.json", &index(media_type, root.unwrap_or_default(), name))?;
+        self.file("oci-layout", LAYOUT)?;
+        self.end()
+    }
+
+    /// The whole archive of a document that the store has already, under each of these names, which are full ones.
+    pub(crate) fn name(
+        &mut self,
+        media_type: &str,
+        document: &BlobRef,
+        names: &[String],
+    ) -> Result<(), WriteError> {
+        self.file("index.json", &named_index(media_type, document, names))?;
         self.file("oci-layout", LAYOUT)?;
         self.end()
     }

@@ -22,7 +22,7 @@ use crate::package::Package;
 use crate::script;
 use crate::store::{
     Description, Export, Holdings, IdOf, Import, ImportIdentity, LayerSink, Nested, Store, StoreError,
-    StoreKind, neither, tars,
+    StoreKind, none_of, tars,
 };
 
 /// The store of an engine that is reached through a command such as `ssh -T -- host`.
@@ -37,7 +37,7 @@ impl DistantStore {
         }
         match client(&["docker".into()]) {
             Err(StoreError::NotFound { .. }) => match client(&["podman".into()]) {
-                Err(StoreError::NotFound { .. }) => Err(neither()),
+                Err(StoreError::NotFound { .. }) => Err(none_of(&["docker", "podman"])),
                 other => other.map(Self),
             },
             other => other.map(Self),
@@ -242,7 +242,13 @@ fn dropped(engine: &Engine, diff_ids: &[DiffId], wanted: &HashSet<DiffId>) -> Ve
             unwanted().map(|id| format!("blobs/sha256/{}", id.hex())).collect()
         }
         (StoreKind::Podman, _) => unwanted().map(|id| format!("{}.tar", id.hex())).collect(),
-        (StoreKind::DockerContainerd | StoreKind::OciLayout | StoreKind::DockerArchive, _) => Vec::new(),
+        (
+            StoreKind::DockerContainerd
+            | StoreKind::Containerd
+            | StoreKind::OciLayout
+            | StoreKind::DockerArchive,
+            _,
+        ) => Vec::new(),
     };
     names.sort();
     names.dedup();

@@ -1,6 +1,6 @@
 //! Writes an image by `load`: an archive of the layers that are missing, then what describes them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::slice::from_ref;
 
@@ -8,7 +8,7 @@ use dsync_core::{Config, DiffId, Digest, ImageId, ImageRef, LayerKey};
 
 use tempfile::TempDir;
 
-use super::containerd::ContentStore;
+use super::containerd::{self, Content as _, ContentStore};
 use super::fetch::Fetch;
 use super::history::layer_sizes;
 use super::identify::Engine;
@@ -175,12 +175,12 @@ impl PendingLoad<'_> {
             StoreKind::DockerContainerd => {
                 // Blobs that no image has may go at any time.
                 let kept = match self.loader.content {
-                    Some(content) => content.held(&list(self.loader.program)?.images),
-                    None => HashSet::new(),
+                    Some(content) => containerd::held(content, &list(self.loader.program)?.images),
+                    None => HashMap::new(),
                 };
                 for digest in diff_ids.iter().map(DiffId::digest).filter(|digest| !given.contains_key(digest))
                 {
-                    let content = self.loader.content.filter(|_| kept.contains(&digest));
+                    let content = self.loader.content.filter(|_| kept.contains_key(&digest));
                     let size = content.and_then(|content| content.size(&digest));
                     let missing = || broken(&format!("the containerd image store has no layer {digest}"));
                     held.insert(digest, size.ok_or_else(missing)?);
@@ -217,7 +217,7 @@ impl PendingLoad<'_> {
         }
         // Blobs that it has no more do not belong to the package, and then something is missing in it.
         let package = match self.loader.content.filter(|content| content.has_image(id)) {
-            Some(content) => content.package(id, None),
+            Some(content) => containerd::package(content, id, None),
             None => Fetch(self.loader.program).package(id, None),
         };
         let checked =
@@ -231,14 +231,14 @@ impl PendingLoad<'_> {
 }
 
 /// The engine reads no more: the failure that it reports.
-fn stopped(packed: CompressedArchive, source: io::Error) -> StoreError {
+pub(super) fn stopped(packed: CompressedArchive, source: io::Error) -> StoreError {
     match packed.into_inner().map(Feeding::finish) {
         Some(Err(error)) => error,
         _ => StoreError::Io { what: "the engine stopped reading the image".into(), source },
     }
 }
 
-fn unwritten(error: WriteError) -> StoreError {
+pub(super) fn unwritten(error: WriteError) -> StoreError {
     match error {
         WriteError::Config(error) => broken(&error.to_string()),
         WriteError::Out(source) => StoreError::Io { what: "the image cannot be written".into(), source },
@@ -248,7 +248,7 @@ fn unwritten(error: WriteError) -> StoreError {
     }
 }
 
-fn broken(reason: &str) -> StoreError {
+pub(super) fn broken(reason: &str) -> StoreError {
     StoreError::Broken { what: "the image to load".into(), reason: reason.into() }
 }
 

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 
-use super::containerd::ContentStore;
+use super::containerd::{self, Content as _, ContentStore};
 use super::daemon_host::KernelHost;
 use super::direct::{Docker, Podman, ReadImages, Stopped, Storage};
 use super::fetch::Fetch;
@@ -164,7 +164,10 @@ impl Store for ClientStore {
             _ if self.engine.kind.id_of() == IdOf::Config => {
                 Ok(ids.iter().map(|id| Some(id.digest())).collect())
             }
-            Some(content) => Ok(ids.iter().map(|id| content.config(id, &self.platform)).collect()),
+            Some(content) => {
+                let config = |id| containerd::image(content, id, &self.platform).ok()?.config;
+                Ok(ids.iter().map(config).collect())
+            }
             None => Fetch(&self.program).configs(ids, &self.platform),
         }
     }
@@ -180,7 +183,7 @@ impl Store for ClientStore {
             .chain(unreadable.iter().filter_map(|image| image.id))
             .collect();
         match &self.content {
-            Some(content) => content.nested(digest, &ids, &self.platform),
+            Some(content) => containerd::find_nested(content, digest, &ids, &self.platform),
             None => Fetch(&self.program).nested(digest, &ids, &self.platform),
         }
     }
@@ -191,16 +194,20 @@ impl Store for ClientStore {
             (StoreKind::Podman | StoreKind::OciLayout, _) => Holdings::layers(held),
             // It knows layers by their blobs as they are stored. Of an image of another kind of store those that are
             // made there are not compressed.
-            (StoreKind::DockerContainerd, Some(content)) => Holdings::Blobs(content.held(held)),
+            (StoreKind::DockerContainerd, Some(content)) => {
+                Holdings::Blobs(containerd::held(content, held).into_keys().collect())
+            }
             // Its client does not list them. A layer that is left out wrongly makes a broken image, one that
             // is given in vain costs local work only.
-            (StoreKind::DockerContainerd | StoreKind::DockerArchive, _) => Holdings::Nothing,
+            (StoreKind::DockerContainerd | StoreKind::Containerd | StoreKind::DockerArchive, _) => {
+                Holdings::Nothing
+            }
         }
     }
 
     fn package(&self, id: &ImageId, platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
         let package = match self.content_of(id) {
-            Some(content) => content.package(id, platform)?,
+            Some(content) => containerd::package(content, id, platform)?,
             None if self.has_packages() => Fetch(&self.program).package(id, platform)?,
             None => return Ok(None),
         };
@@ -211,8 +218,8 @@ impl Store for ClientStore {
     fn has(&self, blobs: &[BlobRef]) -> Result<Vec<bool>, StoreError> {
         match &self.content {
             Some(content) => {
-                let there = content.held(&self.list()?.images);
-                Ok(blobs.iter().map(|blob| there.contains(&blob.digest)).collect())
+                let there = containerd::held(content, &self.list()?.images);
+                Ok(blobs.iter().map(|blob| there.contains_key(&blob.digest)).collect())
             }
             None if self.has_packages() => Fetch(&self.program).has(blobs),
             None => Ok(vec![false; blobs.len()]),
@@ -235,7 +242,7 @@ impl Store for ClientStore {
         if self.has_packages() {
             let fetch = Fetch(&self.program);
             let (package, blobs): (_, &dyn Blobs) = match self.content_of(id) {
-                Some(content) => (content.package(id, None)?, content),
+                Some(content) => (containerd::package(content, id, None)?, content),
                 None => (fetch.package(id, None)?, &fetch),
             };
             let config = package.image(&self.platform).map(|(config, _)| config.digest);

@@ -29,6 +29,8 @@ const DIGITS: usize = 8;
 /// The temporary names of an engine.
 pub(super) struct TemporaryNames {
     program: Program,
+    /// The command of the client that removes a name.
+    removal: &'static [&'static str],
     /// The temporary names that were listed last.
     listed: Mutex<Vec<Listed>>,
     /// True once an image was given its names.
@@ -46,7 +48,13 @@ struct Listed {
 impl TemporaryNames {
     /// The temporary names of the engine of this client.
     pub(super) fn of(program: &Program) -> Self {
-        Self { program: program.clone(), listed: Mutex::default(), has_named: AtomicBool::new(false) }
+        Self::removed_by(program, &["rmi"])
+    }
+
+    /// The same of a client that removes names by this command.
+    pub(super) fn removed_by(program: &Program, removal: &'static [&'static str]) -> Self {
+        let (program, has_named) = (program.clone(), AtomicBool::new(false));
+        Self { program, removal, listed: Mutex::default(), has_named }
     }
 
     /// Takes them out of a list, and notes them.
@@ -119,7 +127,7 @@ impl TemporaryNames {
     }
 
     /// Removes those of an image that has others now, whoever made them.
-    fn named(&self, id: &ImageId) {
+    pub(super) fn named(&self, id: &ImageId) {
         self.has_named.store(true, Ordering::Relaxed);
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         for listed in listed.extract_if(.., |listed| listed.image == *id) {
@@ -128,8 +136,8 @@ impl TemporaryNames {
     }
 
     /// Removes one, and its image if that has no other name. It may be gone.
-    fn remove(&self, name: &ImageRef) {
-        let _ = self.program.output(&["rmi", &name.to_string()]);
+    pub(super) fn remove(&self, name: &ImageRef) {
+        let _ = self.program.output(&[self.removal, &[&name.to_string()]].concat());
     }
 }
 

@@ -76,6 +76,17 @@ impl Program {
         Ok(Self { file, words: words.to_vec(), reach: Some(reach.clone()), folder: None })
     }
 
+    /// The same program, with these arguments before all others, too.
+    pub(crate) fn with(&self, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        Self { words: self.words.iter().cloned().chain(arguments).collect(), ..self.clone() }
+    }
+
+    /// The program and the arguments that always come first, as the user wrote them.
+    pub(crate) fn words(&self) -> &[String] {
+        &self.words
+    }
+
     /// True if it runs on this host.
     pub(crate) fn is_here(&self) -> bool {
         self.reach.is_none()

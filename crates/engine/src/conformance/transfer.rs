@@ -34,7 +34,7 @@ pub(super) fn only_what_is_missing_goes_in(store: &dyn Store) {
         StoreKind::DockerContainerd if held == [false; 4] => held.clone(),
         StoreKind::DockerArchive => vec![false; 4],
         StoreKind::DockerClassic => vec![true, true, false, false],
-        StoreKind::Podman | StoreKind::OciLayout | StoreKind::DockerContainerd => {
+        StoreKind::Podman | StoreKind::OciLayout | StoreKind::DockerContainerd | StoreKind::Containerd => {
             vec![true, true, false, true]
         }
     };

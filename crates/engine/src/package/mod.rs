@@ -121,6 +121,27 @@ impl Package {
         &self.absent
     }
 
+    /// True if its root is an index.
+    pub(crate) fn is_index(&self) -> bool {
+        self.images.iter().all(|image| image.manifest != self.root)
+    }
+
+    /// Each of its documents with the digests that it names and that belong to it.
+    pub(crate) fn references(&self) -> Vec<(Digest, Vec<Digest>)> {
+        let is_there = |digest: &Digest| {
+            self.document(digest).is_some() || self.layers.iter().any(|layer| layer.blob.digest == *digest)
+        };
+        let named = |(digest, bytes): &(Digest, Vec<u8>)| {
+            let json: Value = serde_json::from_slice(bytes).ok()?;
+            let layers = json.get("layers").and_then(Value::as_array).into_iter().flatten();
+            let all = entries(&json).iter().chain(layers).chain(json.get("config"));
+            let named: Vec<Digest> =
+                all.filter_map(BlobRef::parse).map(|blob| blob.digest).filter(is_there).collect();
+            (!named.is_empty()).then_some((*digest, named))
+        };
+        self.documents.iter().filter_map(named).collect()
+    }
+
     /// The reasons for which images of it cannot be used.
     pub(crate) fn flaws(&self) -> &[String] {
         &self.flaws

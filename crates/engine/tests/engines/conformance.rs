@@ -307,3 +307,39 @@ fn podman_5_4() {
 fn podman_5_8() {
     an_engine_passes("podman-5.8", StoreKind::Podman, LAYERS_OF_REFUSED_IMAGES);
 }
+
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
+fn containerd_1_6() {
+    an_engine_passes("containerd-1.6", StoreKind::Containerd, NOTHING);
+}
+
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
+fn containerd_1_6_by_its_client() {
+    a_client_passes("containerd-1.6", StoreKind::Containerd, NOTHING);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn containerd_1_7() {
+    an_engine_passes("containerd-1.7", StoreKind::Containerd, NOTHING);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn containerd_1_7_by_its_client() {
+    a_client_passes("containerd-1.7", StoreKind::Containerd, NOTHING);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn containerd_2_1() {
+    an_engine_passes("containerd-2.1", StoreKind::Containerd, NOTHING);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn containerd_2_1_by_its_client() {
+    a_client_passes("containerd-2.1", StoreKind::Containerd, NOTHING);
+}

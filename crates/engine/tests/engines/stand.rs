@@ -71,11 +71,11 @@ impl Stand {
     /// The store of an engine whose files cannot be read, as on another host: its client does not tell where
     /// they are.
     pub(crate) fn store_behind_its_client(&self) -> Box<dyn Store> {
-        self.store_but(
-            "secretive",
-            "info",
-            "\"$@\" | sed 's/DockerRootDir/Nothing/; s/graphRoot\"/nothing\"/'",
-        )
+        let (command, hide) = match self.engine().is_containerd() {
+            true => ("plugins", "s/root /nothing /"),
+            false => ("info", "s/DockerRootDir/Nothing/; s/graphRoot\"/nothing\"/"),
+        };
+        self.store_but("secretive", command, &format!("\"$@\" | sed '{hide}'"))
     }
 
     /// The store of an engine whose client fails at this command.
@@ -85,7 +85,10 @@ impl Stand {
 
     /// The store by a client with other arguments for a command.
     fn store_but(&self, name: &str, command: &str, instead: &str) -> Box<dyn Store> {
-        let script = self.lab.dir().join(name);
+        let folder = self.lab.dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        // The name of a client tells its kind.
+        let script = folder.join(if self.engine().is_containerd() { "ctr" } else { name });
         let client = self.engine().client().get_program().to_str().unwrap().to_owned();
         let text = format!(
             "#!/bin/sh\n\

@@ -186,7 +186,10 @@ impl Master {
 fn words(spec: &str) -> Result<Vec<String>, EndpointError> {
     match spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))? {
         StoreSpec::Auto => Ok(Vec::new()),
-        StoreSpec::Command(words) => Ok(words),
+        StoreSpec::Command(words) if !StoreSpec::is_ctr(&words) => Ok(words),
+        StoreSpec::Command(_) | StoreSpec::Containerd { .. } => {
+            Err(EndpointError::Usage("a containerd of the remote needs an agent there".into()))
+        }
         StoreSpec::OciLayout(_) | StoreSpec::Archive { .. } => {
             Err(EndpointError::Usage("files of the remote need an agent there".into()))
         }

@@ -8,8 +8,7 @@ use std::str::FromStr;
 pub enum Remote {
     /// On a host that ssh reaches.
     Ssh(Destination),
-    /// In an OCI layout directory or a saved archive of this host: `oci:DIR`, `docker-archive:FILE`,
-    /// `oci-archive:FILE`.
+    /// In another store of this host: `oci:DIR`, `docker-archive:FILE`, `oci-archive:FILE`, `containerd:NAMESPACE`.
     Layout(String),
 }
 
@@ -27,7 +26,7 @@ pub struct Destination {
 pub enum RemoteError {
     /// Nothing there.
     #[error(
-        "the remote is empty: expected user@host, an ssh alias, ssh://user@host:port, oci:DIR, docker-archive:FILE, or oci-archive:FILE"
+        "the remote is empty: expected user@host, an ssh alias, ssh://user@host:port, oci:DIR, docker-archive:FILE, oci-archive:FILE, or containerd:NAMESPACE"
     )]
     Empty,
     /// It would be taken for an option by ssh.
@@ -46,6 +45,11 @@ pub fn is_file(text: &str) -> bool {
     ["oci:", "docker-archive:", "oci-archive:"].iter().any(|kind| text.starts_with(kind))
 }
 
+/// True if a text names a store of this host that can be a remote: files, or a containerd. An ssh host has no colon.
+pub fn is_store_here(text: &str) -> bool {
+    is_file(text) || text.starts_with("containerd:")
+}
+
 /// The same files for the process that serves them, whose standard input is another than this one's.
 pub(crate) fn for_child(spec: &str) -> String {
     const STDIN: [&str; 3] = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
@@ -62,7 +66,7 @@ impl FromStr for Remote {
         if text.is_empty() {
             return Err(RemoteError::Empty);
         }
-        if is_file(text) {
+        if is_store_here(text) {
             return Ok(Remote::Layout(text.into()));
         }
         if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
@@ -143,7 +147,7 @@ mod tests {
         assert_eq!(ssh("ssh://me@host:2222"), ("me@host".into(), Some(2222)));
         assert_eq!(ssh("ssh://host/"), ("host".into(), None));
         assert_eq!(ssh("ssh://me@[::1]:22"), ("me@::1".into(), Some(22)));
-        for files in ["oci:/srv/x", "docker-archive:a b.tar", "oci-archive:x.tar"] {
+        for files in ["oci:/srv/x", "docker-archive:a b.tar", "oci-archive:x.tar", "containerd:k8s.io"] {
             assert_eq!(files.parse(), Ok(Remote::Layout(files.into())));
         }
     }

@@ -1,4 +1,4 @@
-//! The files of Docker's containerd image store: its blobs, and the names of its images.
+//! The content store of a containerd: the images in it, and the files of Docker's, blobs and names.
 
 #[cfg(feature = "fuzzing")]
 pub(super) mod bolt;
@@ -6,5 +6,7 @@ pub(super) mod bolt;
 mod bolt;
 mod content;
 mod database;
+mod images;
 
-pub(super) use content::ContentStore;
+pub(super) use content::{BlobFolder, ContentStore, broken};
+pub(super) use images::{Content, find_nested, held, image, package};
