@@ -41,14 +41,14 @@ pub(crate) struct Cli {
 
 /// The commands beside a synchronisation.
 ///
-/// These words, `push`, `pull` and `help` are commands only as the first argument; a host that is called so is reached as
-/// `ssh://man`.
+/// These words and `help` are commands only as the first argument, `push` and `pull` wherever REMOTE would stand; a host that
+/// is called so is reached as `ssh://man`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Write the difference between two images to a patch file
     ///
-    /// `docker-sync patch info FILE` says what a patch is made of. A patch holds the data of NEW that OLD lacks, coded as a sync would send it. It serves hosts that no network
-    /// reaches, or many hosts that all have OLD.
+    /// A patch holds the data of NEW that OLD lacks, coded as a sync would send it. It serves hosts that no network
+    /// reaches, or many hosts that all have OLD. `docker-sync patch info FILE` says what one is made of.
     ///
     /// Each of OLD and NEW is an image of this host's engine, oci:DIR:NAME, or docker-archive:FILE or oci-archive:FILE,
     /// as `docker save` and `podman save` write them.

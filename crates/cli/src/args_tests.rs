@@ -79,6 +79,14 @@ fn values_are_checked_before_anything_is_done() {
 fn words_of_other_programs_mean_what_they_mean_there() {
     for (line, same) in [
         ("push prod web:1", "--push prod web:1"),
+        ("-q push me@prod web:1", "-q --push me@prod web:1"),
+        (
+            "--ssh 'ssh -F x' --progress none push prod web:1",
+            "--ssh 'ssh -F x' --progress none --push prod web:1",
+        ),
+        ("--ssh push prod web:1", "--ssh=push prod web:1"),
+        ("prod push", "-- prod push"),
+        ("-v pull prod web:1", "-v prod web:1"),
         ("pull prod web:1", "prod web:1"),
         ("--pull prod web:1", "prod web:1"),
     ] {

@@ -1,6 +1,6 @@
 //! Parses a command line into [`Cli`]; errors name the program as the help does.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::FromArgMatches as _;
 use clap::error::{ContextKind, ContextValue};
@@ -15,20 +15,38 @@ pub(crate) fn parse(
     color: clap::ColorChoice,
 ) -> Result<Cli, clap::Error> {
     let mut command = help::command(name).no_binary_name(true).color(color);
-    let matches = command.try_get_matches_from_mut(as_options(arguments)).map_err(without_wide_tip)?;
+    let arguments = as_options(name, arguments);
+    let matches = command.try_get_matches_from_mut(arguments).map_err(without_wide_tip)?;
     Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
 }
 
-/// The same arguments where the first is a word that other programs have for what is an option here.
-fn as_options(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    match arguments.first().and_then(|word| word.to_str()) {
-        Some("push") => arguments[0] = "--push".into(),
-        Some("pull") => arguments[0] = "--pull".into(),
-        Some("help") => {
-            arguments.remove(0);
-            arguments.push("--help".into());
+/// The same arguments where the first that is no option is a word that other programs have for what is an option here.
+fn as_options(name: &str, mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.first().is_some_and(|word| word == "help") {
+        arguments.remove(0);
+        arguments.push("--help".into());
+    }
+    let option = |word: &OsString| match word.to_str() {
+        Some("push") => Some("--push"),
+        Some("pull") => Some("--pull"),
+        _ => None,
+    };
+    // The word that stands where the remote would; what is wrong otherwise is told when all is read.
+    let remote = |arguments: &[OsString]| {
+        let command = help::command(name).no_binary_name(true).ignore_errors(true);
+        command.try_get_matches_from(arguments).ok()?.get_raw("remote")?.next().map(OsStr::to_owned)
+    };
+    let places: Vec<usize> = (0..arguments.len()).filter(|at| option(&arguments[*at]).is_some()).collect();
+    let is_word = |arguments: &[OsString]| remote(arguments).is_some_and(|remote| option(&remote).is_some());
+    if places.is_empty() || !is_word(&arguments) {
+        return arguments;
+    }
+    for at in places {
+        let mut changed = arguments.clone();
+        changed[at] = option(&arguments[at]).map_or_else(OsString::new, Into::into);
+        if !is_word(&changed) {
+            return changed;
         }
-        _ => {}
     }
     arguments
 }

@@ -27,6 +27,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("newuidmap", "uidmap"),
     ("runc", "runc"),
     ("rsync", "rsync"),
+    ("make", "make"),
     ("zstd", "zstd"),
     ("skopeo", "skopeo"),
     ("busybox", "busybox-static"),

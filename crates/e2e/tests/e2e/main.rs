@@ -13,6 +13,7 @@ mod identity;
 mod methods;
 mod oci;
 mod plugin;
+mod recipes;
 mod report;
 mod select;
 mod ssh;
