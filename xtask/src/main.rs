@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod demo;
 mod deny;
+mod dist;
 mod faults;
 mod fuzz;
 mod shell;
@@ -43,6 +44,8 @@ enum Task {
     Ci,
     /// Check advisories, licences, bans and sources of all dependencies
     Deny,
+    /// Build the program as it is released, for each machine, into archives and packages in dist
+    Dist(dist::Options),
     /// Run fuzz targets under libFuzzer, which needs a nightly compiler, and print what came of it
     Fuzz(fuzz::Options),
     /// Kill and stop processes at every step of transfers, have their calls fail, and write docs/faults.md
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Ci => ci::run(),
         Task::Deny => deny::run(),
+        Task::Dist(options) => dist::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Faults(options) => faults::run(&options),
         Task::Tidy(options) => tidy::run(&options),

