@@ -130,7 +130,7 @@ fn a_run_into_a_containerd_is_safe_from_kills() {
     for (at, step) in [
         "*'content label'*gc.root*",
         "*' images import -'",
-        // What is verified comes between the two imports.
+        // The verification comes between the two imports.
         "*' images import --no-unpack -'",
         "*' images rm localhost/docker-sync:'*",
         "*' content rm '*",
