@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use dsync_core::{Image, Inventory, Platform, Unreadable};
+use dsync_core::{Image, ImageId, Inventory, Platform, Unreadable};
 
 use super::blobs::CtrBlobs;
 use super::importer::Importer;
@@ -47,6 +47,7 @@ impl Daemon {
     pub(super) fn images(&self) -> Result<Inventory, StoreError> {
         let named = records::names(&records::list(&self.ctr)?);
         self.blobs.refresh()?;
+        self.blobs.prefetch(named.keys().map(ImageId::digest));
         let mut all = Inventory::default();
         for (id, names) in named {
             match containerd::image(&self.blobs, &id, &self.platform) {
