@@ -13,7 +13,8 @@ pub(crate) fn config(dir: &Path) -> String {
     format!(
         "version = 2\nroot = \"{dir}/root\"\nstate = \"{dir}/exec\"\ndisabled_plugins = [\"io.containerd.nri.v1.nri\"]\n\
          [grpc]\naddress = \"{dir}/containerd.sock\"\n\
-         [plugins.\"io.containerd.internal.v1.opt\"]\npath = \"{dir}/opt\"\n"
+         [plugins.\"io.containerd.internal.v1.opt\"]\npath = \"{dir}/opt\"\n\
+         [plugins.\"io.containerd.grpc.v1.cri\".cni]\nconf_dir = \"{dir}/cni\"\n"
     )
 }
 

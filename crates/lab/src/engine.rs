@@ -374,10 +374,19 @@ impl Engine {
         Ok(run(self.client().args(["version", "--format", format]))?.trim().to_owned())
     }
 
+    /// containerd's import, by which images without a name have one by their digest. Its daemon would name others so,
+    /// too, where it imports by itself.
+    fn import(&self) -> Command {
+        let mut command = self.client();
+        command.args(["images", "import", "--digests", "--skip-digest-for-named"]);
+        command.args((self.kind == EngineKind::Containerd(Some(Suite::Forky))).then_some("--local"));
+        command
+    }
+
     /// Loads an archive.
     pub fn load(&self, archive: &[u8]) -> Result<(), LabError> {
         match self.is_containerd() {
-            true => run_with_input(self.client().args(IMPORT).arg("-"), archive).map(drop),
+            true => run_with_input(self.import().arg("-"), archive).map(drop),
             false => run_with_input(self.client().args(["load", "--quiet"]), archive).map(drop),
         }
     }
@@ -385,7 +394,7 @@ impl Engine {
     /// Loads an archive file.
     pub fn load_file(&self, archive: &Path) -> Result<(), LabError> {
         match self.is_containerd() {
-            true => run(self.client().args(IMPORT).arg(archive)).map(drop),
+            true => run(self.import().arg(archive)).map(drop),
             false => run(self.client().args(["load", "--quiet", "--input"]).arg(archive)).map(drop),
         }
     }
@@ -448,9 +457,6 @@ impl Engine {
         Ok(())
     }
 }
-
-/// The arguments of containerd's import, by which images without a name have one by their digest.
-const IMPORT: [&str; 4] = ["images", "import", "--digests", "--skip-digest-for-named"];
 
 /// True if a daemon answers its ping.
 fn answers(socket: &Path) -> io::Result<bool> {

@@ -7,10 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dsync_e2e::{Bench, Side, layer};
-use dsync_lab::{EngineKind, EngineOptions, LoginOptions, User};
+use dsync_lab::{EngineKind, EngineOptions, LoginOptions, Suite, User};
 
-fn bench() -> Bench {
-    with_login(LoginOptions::default())
+fn bench(suite: Option<Suite>) -> Bench {
+    with_login(suite, LoginOptions::default())
 }
 
 /// A host that has neither docker nor podman.
@@ -22,8 +22,8 @@ fn without_other_engines() -> LoginOptions {
 
 const BOTH: [&str; 4] = ["--docker", "containerd", "--remote-docker", "containerd"];
 
-fn with_login(login: LoginOptions) -> Bench {
-    let engine = || EngineOptions { kind: EngineKind::Containerd(None), ..EngineOptions::default() };
+fn with_login(suite: Option<Suite>, login: LoginOptions) -> Bench {
+    let engine = || EngineOptions { kind: EngineKind::Containerd(suite), ..EngineOptions::default() };
     Bench::builder().engines(engine(), engine()).login(login).start()
 }
 
@@ -32,17 +32,19 @@ fn records(side: &Side<'_>, namespace: &str) -> Vec<String> {
     side.docker(&["-n", namespace, "images", "ls", "-q"]).lines().map(str::to_owned).collect()
 }
 
-/// A script in the place of the client.
-fn in_front_of_ctr(bin: &Path, script: &str) {
-    let ctr = bin.join("ctr");
-    fs::write(&ctr, format!("#!/bin/sh\n{script}\nexec /usr/bin/ctr \"$@\"\n")).unwrap();
+/// A script in the place of the client of this side, which is `$ctr` in it.
+fn in_front_of_ctr(side: &Side<'_>, bin: &Path, script: &str) {
+    let (real, ctr) = (side.engine().client(), bin.join("ctr"));
+    let real = match Path::new(real.get_program()) {
+        program if program.is_absolute() => program.display(),
+        _ => Path::new("/usr/bin/ctr").display(),
+    };
+    fs::write(&ctr, format!("#!/bin/sh\nctr={real}\n{script}\nexec $ctr \"$@\"\n")).unwrap();
     fs::set_permissions(&ctr, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-#[test]
-#[ignore = "needs engines: cargo xtask test"]
-fn an_update_of_a_containerd_that_is_found_by_itself() {
-    let bench = with_login(without_other_engines());
+fn is_found_and_updated(suite: Option<Suite>, version: &str) {
+    let bench = with_login(suite, without_other_engines());
     let base = layer("containerd-base", 400_000);
     let old = bench.image("web:1").layer(&base).layer(&layer("containerd-old", 20_000));
     let new = bench.image("web:1").layer(&base).layer(&layer("containerd-new", 20_000));
@@ -53,7 +55,7 @@ fn an_update_of_a_containerd_that_is_found_by_itself() {
         .pull(&["--docker", "containerd", "--verbose"])
         .ok()
         .says("need update\t")
-        .says("the remote has containerd 1.6.")
+        .says(&format!("the remote has containerd {version}."))
         .says(", namespace default, storage readable");
     let name = bench.name("web:1");
     let pull = || bench.pull(&["--docker", "containerd", "--verify", &name]).ok();
@@ -73,18 +75,17 @@ fn an_update_of_a_containerd_that_is_found_by_itself() {
     assert!(!records(&bench.here(), "default").contains(&kept));
 }
 
-#[test]
-#[ignore = "needs engines: cargo xtask test"]
-fn a_layer_whose_image_somebody_removes_meanwhile_is_held() {
-    let bench = bench();
+fn holds_a_layer_whose_image_somebody_removes_meanwhile(suite: Option<Suite>) {
+    let bench = bench(suite);
     let base = layer("containerd-held-base", 400_000);
     bench.there().put(&bench.image("base:1").layer(&base));
     bench.here().put(&bench.image("web:1").layer(&base).layer(&layer("containerd-held", 20_000)));
     let removed = bench.name("base:1");
     // When the import begins, what is there was found out already.
     in_front_of_ctr(
+        &bench.there(),
         &bench.login().bin(),
-        &format!("case \"$*\" in *' import -') /usr/bin/ctr images rm --sync docker.io/{removed} >&2;; esac"),
+        &format!("case \"$*\" in *' import '*-) $ctr images rm --sync docker.io/{removed} >&2;; esac"),
     );
     let push = || bench.push(&[&BOTH[..], &[&bench.name("web:1")]].concat());
     push().ok().says("added").wire_at_least(20_000).wire_at_most(40_000);
@@ -101,7 +102,7 @@ fn a_layer_whose_image_somebody_removes_meanwhile_is_held() {
 #[test]
 #[ignore = "needs engines: cargo xtask test"]
 fn what_a_killed_run_left_in_a_containerd_goes() {
-    let bench = bench();
+    let bench = bench(None);
     let image = |tag: &str, seed: &str| bench.image(&format!("web:{tag}")).layer(&layer(seed, 1_000));
     bench.there().put(&image("1", "containerd-left-1"));
     bench.here().put(&image("2", "containerd-left-2"));
@@ -122,16 +123,14 @@ fn what_a_killed_run_left_in_a_containerd_goes() {
 }
 
 /// A run that is killed at any step leaves the old image or the new one; the next has the new one, and nothing is left.
-#[test]
-#[ignore = "needs engines: cargo xtask test"]
-fn a_run_into_a_containerd_is_safe_from_kills() {
-    let bench = bench();
+fn is_safe_from_kills(suite: Option<Suite>) {
+    let bench = bench(suite);
     let base = layer("containerd-kills-base", 100_000);
     for (at, step) in [
         "*'content label'*gc.root*",
-        "*' images import -'",
+        "*' images import -'|*' images import --local -'",
         // The verification comes between the two imports.
-        "*' images import --no-unpack -'",
+        "*' images import '*'--no-unpack -'",
         "*' images rm localhost/docker-sync:'*",
         "*' content rm '*",
     ]
@@ -148,7 +147,12 @@ fn a_run_into_a_containerd_is_safe_from_kills() {
         let [old, new] = [bench.here().id(&name), bench.there().id(&name)];
         let full = bench.name(&name);
         let arguments = [&[bench.remote()], &BOTH[..], &[&full]].concat();
-        in_front_of_ctr(&bench.bin(), &format!("case \"$*\" in {step}) kill -KILL $PPID; sleep 0.3;; esac"));
+        let here = bench.here();
+        in_front_of_ctr(
+            &here,
+            &bench.bin(),
+            &format!("case \"$*\" in {step}) kill -KILL $PPID; sleep 0.3;; esac"),
+        );
         let mut command = bench.command();
         let ran = bench.spawn({
             command.args(&arguments);
@@ -196,10 +200,8 @@ fn the_disk_of_a_containerd_is_full() {
 }
 
 /// Kubernetes lists an image that containerd's CRI plugin has taken note of.
-#[test]
-#[ignore = "needs engines: cargo xtask test"]
-fn kubernetes_takes_note_of_an_image() {
-    let bench = bench();
+fn is_noted_by_kubernetes(suite: Option<Suite>) {
+    let bench = bench(suite);
     let there = bench.there();
     there.docker(&["namespaces", "create", "k8s.io"]);
     let image = bench.image("web:1").layer(&layer("containerd-cri", 10_000));
@@ -227,7 +229,7 @@ fn kubernetes_takes_note_of_an_image() {
 #[test]
 #[ignore = "needs engines: cargo xtask test"]
 fn a_containerd_that_cannot_be_used_is_told() {
-    let guest = with_login(LoginOptions { user: User::Guest, ..LoginOptions::default() });
+    let guest = with_login(None, LoginOptions { user: User::Guest, ..LoginOptions::default() });
     guest.here().put(&guest.image("web:1").layer(&layer("containerd-told", 1_000)));
     let name = guest.name("web:1");
     let push = |options: &[&str]| guest.push(&[&["--docker", "containerd", &name], options].concat());
@@ -256,11 +258,54 @@ fn a_containerd_that_cannot_be_used_is_told() {
 #[test]
 #[ignore = "needs engines: cargo xtask test"]
 fn a_containerd_of_this_host_is_a_remote() {
-    let bench = bench();
+    let bench = bench(None);
     bench.here().put(&bench.image("web:1").layer(&layer("containerd-remote", 10_000)));
     let name = bench.name("web:1");
     let layout = bench.layout("layout");
     bench.run(&["containerd:default", "--docker", &layout.spec(), &name]).ok().says("added");
     let kept = layout.named(&name).unwrap();
     assert_eq!(Some(kept.manifest), bench.here().id("web:1"));
+}
+
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
+fn an_update_of_a_containerd_that_is_found_by_itself() {
+    is_found_and_updated(None, "1.6");
+}
+
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
+fn a_layer_whose_image_somebody_removes_meanwhile_is_held() {
+    holds_a_layer_whose_image_somebody_removes_meanwhile(None);
+}
+
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
+fn a_run_into_a_containerd_is_safe_from_kills() {
+    is_safe_from_kills(None);
+}
+
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
+fn kubernetes_takes_note_of_an_image() {
+    is_noted_by_kubernetes(None);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn all_of_it_holds_in_containerd_1_7() {
+    all_of_it_holds_in(Suite::Trixie, "1.7");
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn all_of_it_holds_in_containerd_2_1() {
+    all_of_it_holds_in(Suite::Forky, "2.1");
+}
+
+fn all_of_it_holds_in(suite: Suite, version: &str) {
+    is_found_and_updated(Some(suite), version);
+    holds_a_layer_whose_image_somebody_removes_meanwhile(Some(suite));
+    is_safe_from_kills(Some(suite));
+    is_noted_by_kubernetes(Some(suite));
 }
