@@ -7,6 +7,7 @@ mod install;
 mod program;
 mod target;
 mod toolchain;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -69,7 +70,9 @@ fn make(toolchain: &Toolchain, root: &Path) -> Result {
     let agents = program::agents(toolchain, root)?;
     for target in &TARGETS {
         let program = program::client(toolchain, root, &agents, target)?;
-        program::try_out(&program, target)?;
+        if trial::runs(&program)? {
+            trial::sync(&program, &agents)?;
+        }
         let program = fs::read(program)?;
         let folder = format!("docker-sync-{VERSION}-{}", target.triple());
         let archive = archive::tar_gz(&beside(root, &program)?, &format!("{folder}/"), moment)?;

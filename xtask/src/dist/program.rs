@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use libdeflater::{CompressionLvl, Compressor};
 
 use super::target::{TARGETS, Target};
 use super::toolchain::Toolchain;
+use super::trial;
 use crate::{Result, shell, show, units, workspace};
 
 /// The variable by which `crates/cli/build.rs` is told of the agents.
@@ -25,14 +26,14 @@ pub(super) fn agents(toolchain: &Toolchain, root: &Path) -> Result<PathBuf> {
         let mut cargo = build(toolchain, root, target, "docker-sync-agent")?;
         cargo.args(["-Zpanic-immediate-abort", "--config", "profile.release.panic='immediate-abort'"]);
         let agent = built(cargo, "docker-sync-agent")?;
-        try_out(&agent, target)?;
+        trial::runs(&agent)?;
         let packed = gzip(&fs::read(&agent)?)?;
         show::note(format_args!(
             "the agent for {}: {} in gzip",
             target.machine,
             units::bytes(packed.len() as u64)
         ));
-        fs::write(folder.join(format!("docker-sync-Linux-{}.gz", target.machine)), packed)?;
+        fs::write(folder.join(packed_agent(target)), packed)?;
     }
     Ok(folder)
 }
@@ -68,27 +69,9 @@ fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(packed)
 }
 
-/// Runs a program of a release, agent or client: it has to say of which build it is. One of another machine runs in an
-/// emulator, where there is one.
-pub(super) fn try_out(program: &Path, target: &Target) -> Result {
-    let mut said = if target.machine == std::env::consts::ARCH {
-        Command::new(program)
-    } else {
-        let there = Command::new(target.emulator).arg("--version").stdout(Stdio::null()).status();
-        if !there.is_ok_and(|status| status.success()) {
-            show::note(format_args!("not run here, for want of {}: {}", target.emulator, program.display()));
-            return Ok(());
-        }
-        let mut emulated = Command::new(target.emulator);
-        emulated.arg(program);
-        emulated
-    };
-    let version = shell::output(said.args(["agent", "--version"]))?;
-    let expected = format!("docker-sync agent {} protocol ", super::VERSION);
-    if !version.starts_with(&expected) {
-        return Err(format!("{} says {version:?}", program.display()).into());
-    }
-    Ok(())
+/// The name of the file in which the agent for a machine is packed.
+pub(super) fn packed_agent(target: &Target) -> String {
+    format!("docker-sync-Linux-{}.gz", target.machine)
 }
 
 #[cfg(test)]
