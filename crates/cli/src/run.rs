@@ -123,11 +123,9 @@ fn sync(
     let mut session = SessionState::Usable;
     for (at, entry) in entries.iter().enumerate() {
         show.progress.position(at + 1, entries.len());
-        if session == SessionState::Usable {
-            if fate(entry, request) == Fate::Synced {
-                warn_of_older(entry, request.dry_run, show);
-                warn_of_platform(entry, view, show);
-            }
+        if session == SessionState::Usable && fate(entry, request) == Fate::Synced {
+            warn_of_older(entry, request.dry_run, show);
+            warn_of_platform(entry, view, show);
         }
         let start = (show.clock)();
         let result = match done.iter().find(|done| is_same(done.entry, entry, request)) {
