@@ -43,6 +43,13 @@ const ZIG: &str = "ziglang==0.15.2 \
 /// The files that a static program of C is linked with.
 const C_LIBRARY: [&str; 4] = ["rcrt1.o", "libc.a", "libzigc.a", "libcompiler_rt.a"];
 
+/// The functions that print a backtrace, which has nothing to go by in programs without unwind tables.
+const NO_UNWINDER: &str = "int _Unwind_Backtrace(void *found, void *argument) { return 5; }
+unsigned long _Unwind_GetIP(void *context) { return 0; }
+";
+/// The object that has them.
+const NO_UNWINDER_OBJECT: &str = "no-unwinder.o";
+
 /// A toolchain that is there.
 pub(super) struct Toolchain {
     home: PathBuf,
@@ -148,12 +155,14 @@ impl Toolchain {
             write(&format!("{machine}-cc"), cc)?;
             let parts = C_LIBRARY.map(|name| self.c_library(target).join(name).display().to_string());
             let [start, libraries @ ..] = &parts;
+            let no_unwinder = self.c_library(target).join(NO_UNWINDER_OBJECT);
             let own = "-lc | -lunwind) ;; -Wl,*) set -- \"$@\" \"${word#-Wl,}\" ;;";
             // Rust makes no static program for aarch64 whose address is random; its code is fit for it.
             let ld = format!(
                 "{without} {own} {rest}\nexec {} --icf=all --build-id=none -O2 -pie --no-dynamic-linker -z text \
-                 -z pack-relative-relocs {start} \"$@\" {}",
+                 -z pack-relative-relocs {start} \"$@\" {} {}",
                 self.root().join("usr/lib/llvm-22/bin/ld.lld").display(),
+                no_unwinder.display(),
                 libraries.join(" ")
             );
             write(&format!("{machine}-ld"), ld)?;
@@ -169,16 +178,21 @@ impl Toolchain {
     fn make_c_library(&self, target: &Target) -> Result {
         let folder = self.c_library(target);
         fs::create_dir_all(&folder)?;
-        let program = folder.join("program.c");
-        fs::write(&program, "int main(void) { return 0; }\n")?;
-        let mut cc = Command::new(self.bin(&format!("{}-cc", target.machine)));
-        cc.args(["-static-pie", "-fPIE", "-Os", "program.c", "-o", "program"]).current_dir(&folder);
-        cc.env("ZIG_VERBOSE_LINK", "1").env("ZIG_GLOBAL_CACHE_DIR", self.home.join("zig/cache"));
-        let output = cc.output()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if !output.status.success() {
-            return Err(format!("{} failed: {said}", show::typed(&cc)).into());
-        }
+        let compile = |name: &str, text: &str, flags: &[&str]| -> Result<String> {
+            fs::write(folder.join(name), text)?;
+            let mut cc = Command::new(self.bin(&format!("{}-cc", target.machine)));
+            cc.arg("-Os").arg("-fPIE").args(flags).arg(name).current_dir(&folder);
+            cc.env("ZIG_VERBOSE_LINK", "1").env("ZIG_GLOBAL_CACHE_DIR", self.home.join("zig/cache"));
+            let output = cc.output()?;
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            if output.status.success() {
+                Ok(said)
+            } else {
+                Err(format!("{} failed: {said}", show::typed(&cc)).into())
+            }
+        };
+        compile("no-unwinder.c", NO_UNWINDER, &["-ffunction-sections", "-c", "-o", NO_UNWINDER_OBJECT])?;
+        let said = compile("program.c", "int main(void) { return 0; }\n", &["-static-pie", "-o", "program"])?;
         for name in C_LIBRARY {
             let ends = |word: &&str| Path::new(word).file_name().is_some_and(|file| file == name);
             let from = said.split_whitespace().find(ends);
