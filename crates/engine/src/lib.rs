@@ -72,6 +72,10 @@ pub fn open(spec: &StoreSpec, folder: &Path) -> Result<Box<dyn Store>, StoreErro
         StoreSpec::Auto => {
             let engines = [&["docker"][..], &["podman"]];
             match first(&engines, &engine) {
+                // Docker's packages bring a `ctr` whose daemon nobody need run.
+                Err(StoreError::NotFound { .. }) if !has_containerd() => {
+                    Err(store::none_of(&["docker", "podman"]))
+                }
                 Err(StoreError::NotFound { .. }) => match first(&CTR, &|words| containerd(words, None)) {
                     Err(StoreError::NotFound { .. }) => Err(store::none_of(&["docker", "podman", "ctr"])),
                     found => found,
@@ -85,6 +89,15 @@ pub fn open(spec: &StoreSpec, folder: &Path) -> Result<Box<dyn Store>, StoreErro
 }
 
 type Opened = Result<Box<dyn Store>, StoreError>;
+
+/// The sockets of a containerd without Docker: its own, and that of k3s and RKE2.
+const SOCKETS: [&str; 2] = ["/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock"];
+
+/// True if a containerd has a socket here, or is named by the variable of its client.
+fn has_containerd() -> bool {
+    let is_named = std::env::var_os("CONTAINERD_ADDRESS").is_some_and(|address| !address.is_empty());
+    is_named || SOCKETS.iter().any(|socket| Path::new(socket).exists())
+}
 
 /// The clients of containerd that are looked for.
 const CTR: [&[&str]; 2] = [&["ctr"], &["k3s", "ctr"]];

@@ -27,6 +27,7 @@ fn one_of_each(bench: &Bench) -> [Image; 3] {
 fn a_report_tells_current_from_outdated_from_new() {
     let bench = Bench::alone();
     let [current, newer, unknown] = one_of_each(&bench).map(|image| image.id().to_string());
+    let older = bench.here().id("web:1").expect("it is here");
     bench.record_docker();
 
     // One login, 1.6 kB on top of what ssh needs for that.
@@ -36,9 +37,9 @@ fn a_report_tells_current_from_outdated_from_new() {
     assert_eq!(
         lines,
         [
-            format!("current|{}|{created}|0/1|{current}|{created}", bench.name("current:1")),
-            format!("new|{}|2024-01-01T00:00:00Z|1/1|{unknown}|-", bench.name("extra/unknown:v2")),
-            format!("need update|{}|{created}|1/2|{newer}|{created}", bench.name("web:1")),
+            format!("current|{}|{created}|0/1|{current}|{created}|{current}", bench.name("current:1")),
+            format!("new|{}|2024-01-01T00:00:00Z|1/1|{unknown}|-|-", bench.name("extra/unknown:v2")),
+            format!("need update|{}|{created}|1/2|{newer}|{created}|{older}", bench.name("web:1")),
         ]
     );
     assert_eq!(ran.err, "");
