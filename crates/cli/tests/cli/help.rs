@@ -43,8 +43,8 @@ fn short_help() {
     Connection:
           --ssh <CMD>            The ssh program with its options, as 'ssh -i key -J jump' [env:
                                  DOCKER_SYNC_SSH]
-          --docker <CMD>         The engine of this host: docker, podman, containerd[:NS], 'sudo -n
-                                 docker', oci:DIR [default: what is there] [env: DOCKER_SYNC_DOCKER]
+          --docker <CMD>         The engine of this host: docker, podman, containerd, 'sudo -n docker',
+                                 oci:DIR [default: what is there] [env: DOCKER_SYNC_DOCKER]
           --remote-docker <CMD>  The engine of the remote [default: what is there] [env:
                                  DOCKER_SYNC_REMOTE_DOCKER]
       -f, --tmpfolder <DIR>      Directory for temporary files, on both sides [default: the system's]
