@@ -46,7 +46,16 @@ fn the_original_s_flags_mean_what_they_meant() {
 #[test]
 fn a_command_shadows_no_host_that_can_be_named() {
     assert!(matches!(parsed("man").command, Some(Command::Man)));
-    for line in ["ssh://man", "-- man", "--push man", "ssh://help", "me@man"] {
+    for line in [
+        "ssh://man",
+        "-- man",
+        "--push man",
+        "ssh://help",
+        "me@man",
+        "-- push",
+        "-q -- push web:1",
+        "ssh://push",
+    ] {
         let cli = parsed(line);
         assert!(cli.command.is_none() && cli.sync.remote.is_some(), "{line}");
     }

@@ -36,7 +36,9 @@ fn as_options(name: &str, mut arguments: Vec<OsString>) -> Vec<OsString> {
         let command = help::command(name).no_binary_name(true).ignore_errors(true);
         command.try_get_matches_from(arguments).ok()?.get_raw("remote")?.next().map(OsStr::to_owned)
     };
-    let places: Vec<usize> = (0..arguments.len()).filter(|at| option(&arguments[*at]).is_some()).collect();
+    // Behind `--` every word stands for itself.
+    let words = arguments.iter().take_while(|word| *word != "--").enumerate();
+    let places: Vec<usize> = words.filter(|(_, word)| option(word).is_some()).map(|(at, _)| at).collect();
     let is_word = |arguments: &[OsString]| remote(arguments).is_some_and(|remote| option(&remote).is_some());
     if places.is_empty() || !is_word(&arguments) {
         return arguments;
