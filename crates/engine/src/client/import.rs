@@ -9,14 +9,14 @@ use dsync_core::{Config, DiffId, Digest, ImageId, ImageRef, LayerKey};
 use tempfile::TempDir;
 
 use super::containerd::{self, Content as _, ContentStore};
+use super::fed_archive::{self, Archive, FedArchive, broken, unwritten};
 use super::fetch::Fetch;
 use super::history::layer_sizes;
 use super::identify::Engine;
 use super::list::{inspect, list};
-use super::packed::{ArchiveCompression, CompressedArchive};
+use super::packed::ArchiveCompression;
 use super::temporary_names::TemporaryNames;
-use crate::archive::{PartialArchive, WriteError};
-use crate::command::{Feeding, Program};
+use crate::command::Program;
 use crate::store::{IdOf, Import, ImportIdentity, StoreError, StoreKind};
 use crate::temporary;
 
@@ -34,8 +34,7 @@ pub(super) struct Loader<'a> {
 pub(super) struct PendingLoad<'a> {
     loader: Loader<'a>,
     identity: ImportIdentity<'a>,
-    /// Absent after a failure: the archive cannot become whole any more.
-    archive: Option<PartialArchive<CompressedArchive>>,
+    archive: FedArchive,
     /// podman's folder for its copies of what it loads. One that is killed leaves them; the next run finds the folder.
     _copies: Option<TempDir>,
 }
@@ -55,14 +54,8 @@ impl<'a> Loader<'a> {
             None => self.program,
         };
         let load = program.feed(&["load", "--quiet"])?;
-        let archive = PartialArchive::new(CompressedArchive::new(load, compression));
-        Ok(PendingLoad { loader: self, identity, archive: Some(archive), _copies: copies })
-    }
-}
-
-impl PendingLoad<'_> {
-    fn archive(&mut self) -> Result<PartialArchive<CompressedArchive>, StoreError> {
-        self.archive.take().ok_or_else(|| broken("an earlier part of it failed"))
+        let archive = FedArchive::new(load, compression);
+        Ok(PendingLoad { loader: self, identity, archive, _copies: copies })
     }
 }
 
@@ -73,22 +66,11 @@ impl Import for PendingLoad<'_> {
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
-        let mut archive = self.archive()?;
-        if archive.given().contains_key(&key.digest()) {
-            return Err(broken(&format!("the layer {key} was given twice")));
-        }
-        match archive.layer(&key.digest(), len, write) {
-            Ok(()) => {
-                self.archive = Some(archive);
-                Ok(())
-            }
-            Err(WriteError::Out(source)) => Err(stopped(archive.into_inner(), source)),
-            Err(error) => Err(unwritten(error)),
-        }
+        self.archive.layer(key, len, write)
     }
 
     fn commit(mut self: Box<Self>, config: &[u8], names: &[ImageRef]) -> Result<ImageId, StoreError> {
-        let archive = self.archive()?;
+        let archive = self.archive.take()?;
         let (id, diff_ids) = match self.identity {
             ImportIdentity::Exact(package) => (package.root(), None),
             ImportIdentity::Content(expected) => {
@@ -126,7 +108,7 @@ impl PendingLoad<'_> {
     /// Ends the archive, in which the image has this name, and waits for the engine: its output.
     fn load(
         &self,
-        mut archive: PartialArchive<CompressedArchive>,
+        mut archive: Archive,
         config: &[u8],
         name: Option<&ImageRef>,
     ) -> Result<String, StoreError> {
@@ -140,18 +122,7 @@ impl PendingLoad<'_> {
                 archive.finish(config, &held, name).map(drop)
             }
         };
-        match finished {
-            Ok(()) => {}
-            Err(WriteError::Out(source)) => return Err(stopped(archive.into_inner(), source)),
-            Err(error) => return Err(unwritten(error)),
-        }
-        let mut packed = archive.into_inner();
-        match packed.end() {
-            Ok(()) => {
-                packed.into_inner().map_or_else(|| Err(broken("it could not be ended")), Feeding::finish)
-            }
-            Err(source) => Err(stopped(packed, source)),
-        }
+        fed_archive::finish(archive, finished)
     }
 
     /// The sizes of the layers that the store holds, as far as they matter.
@@ -228,28 +199,6 @@ impl PendingLoad<'_> {
             checked => checked,
         }
     }
-}
-
-/// The engine reads no more: the failure that it reports.
-pub(super) fn stopped(packed: CompressedArchive, source: io::Error) -> StoreError {
-    match packed.into_inner().map(Feeding::finish) {
-        Some(Err(error)) => error,
-        _ => StoreError::Io { what: "the engine stopped reading the image".into(), source },
-    }
-}
-
-pub(super) fn unwritten(error: WriteError) -> StoreError {
-    match error {
-        WriteError::Config(error) => broken(&error.to_string()),
-        WriteError::Out(source) => StoreError::Io { what: "the image cannot be written".into(), source },
-        WriteError::Contents { layer, source } => {
-            StoreError::Io { what: format!("layer {layer} of the image cannot be read"), source }
-        }
-    }
-}
-
-pub(super) fn broken(reason: &str) -> StoreError {
-    StoreError::Broken { what: "the image to load".into(), reason: reason.into() }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod direct;
 mod distant;
 mod distant_space;
 mod export;
+mod fed_archive;
 mod fetch;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;

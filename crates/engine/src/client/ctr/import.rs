@@ -11,21 +11,18 @@ use dsync_core::{Config, DiffId, Digest, ImageId, ImageRef, LayerKey};
 use super::daemon::Daemon;
 use super::hold::Hold;
 use super::records;
-use crate::archive::{PartialArchive, WriteError};
 use crate::blob::BlobRef;
 use crate::client::containerd::{self, Content as _};
-use crate::client::import::{broken, stopped, unwritten};
-use crate::client::packed::{ArchiveCompression, CompressedArchive};
+use crate::client::fed_archive::{self, Archive, FedArchive, broken, unwritten};
+use crate::client::packed::ArchiveCompression;
 use crate::client::temporary_names::TemporaryName;
-use crate::command::Feeding;
 use crate::store::{Import, ImportIdentity, StoreError};
 
 /// An import that waits for its archive.
 pub(super) struct CtrImport<'a> {
     daemon: &'a Daemon,
     identity: ImportIdentity<'a>,
-    /// Absent after a failure: the archive cannot become whole any more.
-    archive: Option<PartialArchive<CompressedArchive>>,
+    archive: FedArchive,
     /// The layers that may be left out, with their sizes.
     held: HashMap<Digest, u64>,
     _hold: Hold<'a>,
@@ -58,12 +55,8 @@ impl<'a> CtrImport<'a> {
             ImportIdentity::Content(_) => None,
         };
         let feeding = daemon.feed_import(package, true)?;
-        let archive = PartialArchive::new(CompressedArchive::new(feeding, ArchiveCompression::Plain));
-        Ok(Self { daemon, identity, archive: Some(archive), held, _hold: hold })
-    }
-
-    fn archive(&mut self) -> Result<PartialArchive<CompressedArchive>, StoreError> {
-        self.archive.take().ok_or_else(|| broken("an earlier part of it failed"))
+        let archive = FedArchive::new(feeding, ArchiveCompression::Plain);
+        Ok(Self { daemon, identity, archive, held, _hold: hold })
     }
 
     /// Checks that each layer was given or is held: the client would make an image of less.
@@ -102,31 +95,14 @@ impl<'a> CtrImport<'a> {
         }
     }
 
-    fn load(
-        &self,
-        mut archive: PartialArchive<CompressedArchive>,
-        config: &[u8],
-        name: &ImageRef,
-    ) -> Result<(), StoreError> {
+    fn load(&self, mut archive: Archive, config: &[u8], name: &ImageRef) -> Result<(), StoreError> {
         let finished = match self.identity {
             ImportIdentity::Exact(package) => {
                 archive.finish_documents(package.documents(), package.media_type(), Some(name))
             }
             ImportIdentity::Content(_) => archive.finish(config, &self.held, Some(name)).map(drop),
         };
-        match finished {
-            Ok(()) => {}
-            Err(WriteError::Out(source)) => return Err(stopped(archive.into_inner(), source)),
-            Err(error) => return Err(unwritten(error)),
-        }
-        let mut packed = archive.into_inner();
-        match packed.end() {
-            Ok(()) => packed
-                .into_inner()
-                .map_or_else(|| Err(broken("it could not be ended")), Feeding::finish)
-                .map(drop),
-            Err(source) => Err(stopped(packed, source)),
-        }
+        fed_archive::finish(archive, finished).map(drop)
     }
 }
 
@@ -137,22 +113,11 @@ impl Import for CtrImport<'_> {
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
-        let mut archive = self.archive()?;
-        if archive.given().contains_key(&key.digest()) {
-            return Err(broken(&format!("the layer {key} was given twice")));
-        }
-        match archive.layer(&key.digest(), len, write) {
-            Ok(()) => {
-                self.archive = Some(archive);
-                Ok(())
-            }
-            Err(WriteError::Out(source)) => Err(stopped(archive.into_inner(), source)),
-            Err(error) => Err(unwritten(error)),
-        }
+        self.archive.layer(key, len, write)
     }
 
     fn commit(mut self: Box<Self>, config: &[u8], names: &[ImageRef]) -> Result<ImageId, StoreError> {
-        let archive = self.archive()?;
+        let archive = self.archive.take()?;
         let (id, diff_ids) = match self.identity {
             ImportIdentity::Exact(package) => {
                 self.check_layers(package.layers().iter().map(|layer| layer.blob.digest), archive.given())?;

@@ -10,7 +10,7 @@ use super::records::{self, Record, unnamed};
 use crate::archive::PartialArchive;
 use crate::blob::BlobRef;
 use crate::client::containerd::{self, Content as _};
-use crate::client::import::unwritten;
+use crate::client::fed_archive::unwritten;
 use crate::client::temporary_names::TemporaryName;
 use crate::layers::Blobs as _;
 use crate::package::Package;
