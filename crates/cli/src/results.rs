@@ -301,6 +301,21 @@ mod tests {
     use super::*;
     use dsync_sync::Cost;
 
+    /// The outcome of an image of which nothing crossed.
+    fn nothing() -> Outcome {
+        Outcome {
+            id: dsync_core::ImageId::of(b""),
+            was_there: false,
+            layers: Vec::new(),
+            packed_again: 0,
+            raw: 0,
+            packed: 0,
+            metadata: 0,
+            costs: Vec::new(),
+            traffic: Traffic::default(),
+        }
+    }
+
     #[test]
     fn an_image_that_is_smaller_than_what_crossed_is_not_compared() {
         let traffic = |sent| Traffic { sent, received: 0 };
@@ -314,24 +329,13 @@ mod tests {
     #[test]
     fn an_image_that_was_replaced_is_named_with_the_way_back() {
         let report = crate::testing::report();
-        let outcome = Outcome {
-            id: dsync_core::ImageId::of(b""),
-            was_there: false,
-            layers: Vec::new(),
-            packed_again: 0,
-            raw: 0,
-            packed: 0,
-            metadata: 0,
-            costs: Vec::new(),
-            traffic: Traffic::default(),
-        };
         let line = |label: &str, what: What, host, store| {
             let entry = report.entries.iter().find(|entry| entry.label() == label).unwrap();
             let done = Done { entry, took: Duration::ZERO, what, verified: None };
             replaced(&done, Target::of(host, store), crate::testing::NOW)
                 .map(|line| crate::testing::plain(&line))
         };
-        let synced = || What::Synced(outcome.clone());
+        let synced = || What::Synced(nothing());
         let id = &dsync_core::ImageId::of(b"older").digest().hex()[..12];
         assert_eq!(
             line("redis:latest", synced(), Some("prod"), "docker 28.2.2, overlay2").unwrap(),
@@ -355,15 +359,12 @@ mod tests {
         let cost =
             Cost { layer: u32::MAX, path, files: u64::MAX, changed: true, raw: u64::MAX, packed: u64::MAX };
         let outcome = Outcome {
-            id: dsync_core::ImageId::of(b""),
-            was_there: false,
-            layers: Vec::new(),
             raw: u64::MAX,
             packed: u64::MAX,
             metadata: u64::MAX,
             packed_again: u64::MAX,
             costs: vec![cost.clone(), cost],
-            traffic: Traffic::default(),
+            ..nothing()
         };
         assert!(explanation(&outcome).contains("layer 4294967296 of 0"));
     }
@@ -380,20 +381,15 @@ mod tests {
         };
         let layer = |len| LayerOutcome { state: LayerState::Missing, len, reused: 0 };
         let outcome = Outcome {
-            id: dsync_core::ImageId::of(b""),
-            was_there: false,
             layers: vec![layer(0), layer(151_000_000), layer(7_000)],
-            raw: 0,
-            packed: 0,
             metadata: 17_400,
-            packed_again: 0,
             costs: vec![
                 cost(1, "usr/lib/libssl.so.3", 1, true, 480_000),
                 cost(1, "usr/lib/python3/", 312, true, 90_000),
                 cost(2, "app/new\u{1b}.js", 1, false, 1_200),
                 cost(1, "", 20, false, 70),
             ],
-            traffic: Traffic::default(),
+            ..nothing()
         };
         let text = anstream::adapter::strip_str(&explanation(&outcome)).to_string();
         insta::assert_snapshot!(text, @r"
