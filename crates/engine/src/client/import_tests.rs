@@ -264,6 +264,24 @@ fn an_image_that_somebody_removes_is_told_as_that() {
     }
 }
 
+/// podman looks for the image that it made before it is done with the load.
+#[test]
+fn an_image_that_goes_while_it_is_loaded_is_told_as_removed() {
+    let engine = Engine::new();
+    let missing = |hex: &str| {
+        format!(
+            "rm image; echo 'saving signatures for image \"{hex}\": locating image with ID \"{hex}\": image not known' \
+             >&2; exit 125"
+        )
+    };
+    engine.write("after-load", &missing(&ImageId::of(&config()).hex()));
+    let error = named(&engine.store(), &app()).unwrap_err();
+    assert!(matches!(error, StoreError::Removed { .. }), "{error:?}");
+    engine.write("after-load", &missing(&ImageId::of(b"another").hex()));
+    let error = named(&engine.store(), &app()).unwrap_err();
+    assert!(matches!(error, StoreError::Failed { .. }), "{error:?}");
+}
+
 #[test]
 fn an_image_that_cannot_be_named_goes() {
     let engine = Engine::new();
