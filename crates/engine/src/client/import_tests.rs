@@ -264,6 +264,17 @@ fn an_image_that_somebody_removes_is_told_as_that() {
     }
 }
 
+#[test]
+fn a_layer_is_given_once() {
+    let store = Engine::new().store();
+    let mut import = store.import(ImportIdentity::Content(Digest::of(&config()))).unwrap();
+    let mut give =
+        || import.layer(&DiffId::of(LAYER).into(), LAYER.len() as u64, &mut |out| out.write_all(LAYER));
+    give().unwrap();
+    let error = give().unwrap_err();
+    assert!(error.to_string().contains("was given twice"), "{error}");
+}
+
 /// podman looks for the image that it made before it is done with the load.
 #[test]
 fn an_image_that_goes_while_it_is_loaded_is_told_as_removed() {

@@ -141,6 +141,26 @@ fn kind(result: Result<Outcome, Error>) -> Option<FailureKind> {
 }
 
 #[test]
+fn a_new_name_is_for_the_target_alone() {
+    let (local, at_target) = end(target);
+    let (remote, at_source) = end(|request| match request {
+        Request::Open(_) => opened("docker"),
+        Request::List { .. } => list(image(ListedConfig::Id)),
+        _ => sent(Vec::new()),
+    });
+    let report = |session: &mut Session| session.report(&["img:1=shop/web:2".into()]);
+    let report = with(Direction::Pull, local, remote, Arc::new(()), report).unwrap();
+    assert_eq!(report.entries[0].label(), "shop/web:2");
+    let asked = |request: &Request| match request {
+        Request::List { patterns } => Some(patterns.clone()),
+        Request::Survey { images, .. } => Some(images[0].names.clone()),
+        _ => None,
+    };
+    assert_eq!(at_source.lock().unwrap().iter().find_map(asked).unwrap(), ["img:1"]);
+    assert_eq!(at_target.lock().unwrap().iter().find_map(asked).unwrap(), ["shop/web:2"]);
+}
+
+#[test]
 fn an_image_whose_config_is_not_its_id_is_refused_before_the_target_hears_of_it() {
     for listed in [ListedConfig::Digest([9; 32]), ListedConfig::Unknown] {
         let (outcome, receives) = pulled(move |request| match request {
