@@ -27,11 +27,11 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('--remote-docker', '--remote-docker', [CompletionResultType]::ParameterName, 'The engine of the remote [default: what is there]')
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Directory for temporary files, on both sides [default: the system''s]')
             [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Directory for temporary files, on both sides [default: the system''s]')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Seconds without a word from the other side after which it is given up; 0 for never')
+            [CompletionResult]::new('--engine-timeout', '--engine-timeout', [CompletionResultType]::ParameterName, 'Seconds that an engine may keep a side waiting; 0 for any time')
             [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'Memory limit of each side, in addition to a fixed 64 MiB, whatever the image and the other side are')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'The most bytes that cross in a second, in each direction, as 2MB/s')
-            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Seconds without a word from the other side after which it is given up; 0 for never')
             [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Further tries when the connection fails, after pauses of 1 s, 2 s, 4 s … up to 30 s; 0 for none')
-            [CompletionResult]::new('--engine-timeout', '--engine-timeout', [CompletionResultType]::ParameterName, 'Seconds that an engine may keep a side waiting; 0 for any time')
             [CompletionResult]::new('--method', '--method', [CompletionResultType]::ParameterName, 'Transfer method')
             [CompletionResult]::new('--compression', '--compression', [CompletionResultType]::ParameterName, 'auto (by the speed of the link), max (fewest bytes), or a zstd level, 1 to 22')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Identity to preserve in stores that name images by manifests: containerd image stores, OCI layouts')
@@ -67,6 +67,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('apply', 'apply', [CompletionResultType]::ParameterValue, 'Make the new image from a patch and the old image')
             [CompletionResult]::new('patch', 'patch', [CompletionResultType]::ParameterValue, 'Print what a patch file is made of')
             [CompletionResult]::new('cache', 'cache', [CompletionResultType]::ParameterValue, 'List or prune the index cache of this host')
+            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Examine this host, a remote and the link between them; move nothing')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for your shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page')
             [CompletionResult]::new('agent', 'agent', [CompletionResultType]::ParameterValue, 'Serve another docker-sync on standard input and output')
@@ -128,6 +129,21 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
         'docker-sync;cache;prune' {
             [CompletionResult]::new('--max-size', '--max-size', [CompletionResultType]::ParameterName, 'Size limit, as 100MB or 1GiB [default: 512MiB]')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Remove everything; the next sync reads its layers again')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'docker-sync;doctor' {
+            [CompletionResult]::new('--ssh', '--ssh', [CompletionResultType]::ParameterName, 'The ssh program with its options, as ''ssh -i key -J jump''')
+            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, containerd, ''sudo -n docker'', oci:DIR [default: what is there]')
+            [CompletionResult]::new('--remote-docker', '--remote-docker', [CompletionResultType]::ParameterName, 'The engine of the remote [default: what is there]')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Directory for temporary files, on both sides [default: the system''s]')
+            [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Directory for temporary files, on both sides [default: the system''s]')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Seconds without a word from the other side after which it is given up; 0 for never')
+            [CompletionResult]::new('--engine-timeout', '--engine-timeout', [CompletionResultType]::ParameterName, 'Seconds that an engine may keep a side waiting; 0 for any time')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of text')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print what is being done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print what is being done')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use dsync_core::{ImageRef, Pattern, Platform};
 use dsync_sync::{Compression, Remote};
 
@@ -105,6 +105,26 @@ pub(crate) enum Command {
     Cache {
         #[command(subcommand)]
         action: CacheAction,
+    },
+    /// Examine this host, a remote and the link between them; move nothing
+    ///
+    /// Connects as a sync would, and says of each thing that a sync needs that it is as it should be (✓), that it could be
+    /// better (!), or that it is in the way (✗) and what to do: ssh, the agent, the engines, free space, rsync, the clocks,
+    /// and how fast the link is. The exit code is that of the first thing that is in the way.
+    ///
+    /// For example: docker-sync doctor alice@build
+    Doctor {
+        /// The other side, as for a sync
+        #[arg(value_name = "REMOTE")]
+        remote: Remote,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+        /// Print one JSON document instead of text
+        #[arg(long, help_heading = OUTPUT)]
+        json: bool,
+        /// Print what is being done
+        #[arg(short, long, help_heading = OUTPUT)]
+        verbose: bool,
     },
     /// Print a completion script for your shell
     ///
@@ -282,49 +302,8 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_name = "PLATFORM", help_heading = SELECTION)]
     pub(crate) platform: Option<Platform>,
 
-    /// The ssh program with its options, as 'ssh -i key -J jump'
-    #[arg(
-        long,
-        value_name = "CMD",
-        env = "DOCKER_SYNC_SSH",
-        hide_env_values = true,
-        value_parser = command_line,
-        help_heading = CONNECTION
-    )]
-    pub(crate) ssh: Option<CommandLine>,
-
-    /// The engine of this host: docker, podman, containerd, 'sudo -n docker', oci:DIR [default: what is there]
-    #[arg(
-        long,
-        value_name = "CMD",
-        env = "DOCKER_SYNC_DOCKER",
-        hide_env_values = true,
-        value_parser = command_line,
-        help_heading = CONNECTION
-    )]
-    pub(crate) docker: Option<CommandLine>,
-
-    /// The engine of the remote [default: what is there]
-    #[arg(
-        long,
-        value_name = "CMD",
-        env = "DOCKER_SYNC_REMOTE_DOCKER",
-        hide_env_values = true,
-        value_parser = command_line,
-        help_heading = CONNECTION
-    )]
-    pub(crate) remote_docker: Option<CommandLine>,
-
-    /// Directory for temporary files, on both sides [default: the system's]
-    #[arg(
-        short = 'f',
-        long,
-        value_name = "DIR",
-        env = "DOCKER_SYNC_TMPFOLDER",
-        hide_env_values = true,
-        help_heading = CONNECTION
-    )]
-    pub(crate) tmpfolder: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 
     /// Memory limit of each side, in addition to a fixed 64 MiB, whatever the image and the other side are
     #[arg(long, value_name = "SIZE", default_value = MEMORY, value_parser = memory, help_heading = CONNECTION)]
@@ -336,18 +315,6 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = CONNECTION)]
     pub(crate) limit: Option<u64>,
 
-    /// Seconds without a word from the other side after which it is given up; 0 for never
-    #[arg(
-        long,
-        value_name = "N",
-        env = "DOCKER_SYNC_TIMEOUT",
-        hide_env_values = true,
-        default_value_t = 60,
-        value_parser = clap::value_parser!(u32).range(..=MOST_SECONDS),
-        help_heading = CONNECTION
-    )]
-    pub(crate) timeout: u32,
-
     /// Further tries when the connection fails, after pauses of 1 s, 2 s, 4 s … up to 30 s; 0 for none
     #[arg(
         long,
@@ -358,16 +325,6 @@ pub(crate) struct SyncArgs {
         help_heading = CONNECTION
     )]
     pub(crate) retries: u32,
-
-    /// Seconds that an engine may keep a side waiting; 0 for any time
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 0,
-        value_parser = clap::value_parser!(u32).range(..=MOST_SECONDS),
-        help_heading = CONNECTION
-    )]
-    pub(crate) engine_timeout: u32,
 
     /// Transfer method
     #[arg(long, value_enum, default_value_t, help_heading = TRANSFER)]
@@ -422,6 +379,76 @@ pub(crate) struct SyncArgs {
     /// When to use colours; NO_COLOR and CLICOLOR are honoured
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = OUTPUT)]
     pub(crate) color: Color,
+}
+
+/// The options by which both sides are reached.
+#[derive(Debug, Args)]
+pub(crate) struct ConnectionArgs {
+    /// The ssh program with its options, as 'ssh -i key -J jump'
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "DOCKER_SYNC_SSH",
+        hide_env_values = true,
+        value_parser = command_line,
+        help_heading = CONNECTION
+    )]
+    pub(crate) ssh: Option<CommandLine>,
+
+    /// The engine of this host: docker, podman, containerd, 'sudo -n docker', oci:DIR [default: what is there]
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "DOCKER_SYNC_DOCKER",
+        hide_env_values = true,
+        value_parser = command_line,
+        help_heading = CONNECTION
+    )]
+    pub(crate) docker: Option<CommandLine>,
+
+    /// The engine of the remote [default: what is there]
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "DOCKER_SYNC_REMOTE_DOCKER",
+        hide_env_values = true,
+        value_parser = command_line,
+        help_heading = CONNECTION
+    )]
+    pub(crate) remote_docker: Option<CommandLine>,
+
+    /// Directory for temporary files, on both sides [default: the system's]
+    #[arg(
+        short = 'f',
+        long,
+        value_name = "DIR",
+        env = "DOCKER_SYNC_TMPFOLDER",
+        hide_env_values = true,
+        help_heading = CONNECTION
+    )]
+    pub(crate) tmpfolder: Option<PathBuf>,
+
+    /// Seconds without a word from the other side after which it is given up; 0 for never
+    #[arg(
+        long,
+        value_name = "N",
+        env = "DOCKER_SYNC_TIMEOUT",
+        hide_env_values = true,
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(..=MOST_SECONDS),
+        help_heading = CONNECTION
+    )]
+    pub(crate) timeout: u32,
+
+    /// Seconds that an engine may keep a side waiting; 0 for any time
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(..=MOST_SECONDS),
+        help_heading = CONNECTION
+    )]
+    pub(crate) engine_timeout: u32,
 }
 
 /// `--method`.
@@ -516,10 +543,19 @@ fn command_line(text: &str) -> Result<CommandLine, String> {
     }
 }
 
+/// True if a word is a command that the help shows.
+pub(crate) fn is_command(word: &str) -> bool {
+    let command = Cli::command();
+    let mut shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    word == "help" || shown.any(|command| command.get_name() == word)
+}
+
 /// A day: nobody waits for longer.
 const MOST_SECONDS: i64 = 86_400;
 /// The default memory limit of a side.
 const MEMORY: &str = "256MiB";
+/// The same in bytes.
+pub(crate) const DEFAULT_MEMORY: u64 = 256 << 20;
 /// The least memory limit: a program and the buffers of its pipes need as much.
 const LEAST_MEMORY: u64 = 32 << 20;
 

@@ -12,6 +12,11 @@ fn parsed(line: &str) -> Cli {
 }
 
 #[test]
+fn the_default_of_memory_is_told_as_it_is() {
+    assert_eq!(memory(MEMORY), Ok(DEFAULT_MEMORY));
+}
+
+#[test]
 fn the_definition_is_sound() {
     command("docker-sync").debug_assert();
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use dsync_core::ImageRef;
 use dsync_sync::{
-    Direction, Entry, Error, Interrupt, Observer, Options, Outcome, Remote, Report, Retries, Session,
-    Traffic, TransferMethod,
+    Compression, Direction, Entry, Error, Identity, Interrupt, Observer, Options, Outcome, Remote, Report,
+    Retries, Session, Traffic, TransferMethod,
 };
 
 use crate::agents;
-use crate::args::{self, SyncArgs};
+use crate::args::{self, ConnectionArgs, SyncArgs};
 
 /// One connection to the other side.
 pub(crate) trait Backend {
@@ -50,6 +50,31 @@ pub(crate) fn direction(args: &SyncArgs) -> Direction {
 /// The options of a session by the arguments. `docker` is the engine's command as the docker CLI gives it to a plugin;
 /// `--docker` comes first.
 fn options(args: &SyncArgs, docker: Option<String>, interrupt: Interrupt) -> Options {
+    Options {
+        memory: args.memory,
+        limit: args.limit,
+        retries: Retries { most: args.retries, ..Retries::default() },
+        platform: args.platform.clone(),
+        compression: args.compression,
+        method: match args.method {
+            args::Method::Auto => TransferMethod::Auto,
+            args::Method::Delta => TransferMethod::Delta,
+            args::Method::Rsync => TransferMethod::Rsync,
+            args::Method::Stream => TransferMethod::Stream,
+        },
+        identity: args.identity.into(),
+        basis: args.basis.clone(),
+        explain: args.explain,
+        ..connection_options(&args.connection, docker, interrupt)
+    }
+}
+
+/// The options by which both sides are reached; all others are what they are by default.
+pub(crate) fn connection_options(
+    args: &ConnectionArgs,
+    docker: Option<String>,
+    interrupt: Interrupt,
+) -> Options {
     let words =
         |line: &Option<args::CommandLine>| line.as_ref().map(|line| line.words.clone()).unwrap_or_default();
     let text =
@@ -65,25 +90,20 @@ fn options(args: &SyncArgs, docker: Option<String>, interrupt: Interrupt) -> Opt
         remote_store: text(&args.remote_docker),
         // An empty variable in the environment means: not set.
         tmpfolder: args.tmpfolder.clone().filter(|folder| !folder.as_os_str().is_empty()),
-        memory: args.memory,
+        memory: args::DEFAULT_MEMORY,
+        limit: None,
         timeout: limit(args.timeout),
         engine_timeout: limit(args.engine_timeout),
-        retries: Retries { most: args.retries, ..Retries::default() },
-        platform: args.platform.clone(),
-        compression: args.compression,
-        method: match args.method {
-            args::Method::Auto => TransferMethod::Auto,
-            args::Method::Delta => TransferMethod::Delta,
-            args::Method::Rsync => TransferMethod::Rsync,
-            args::Method::Stream => TransferMethod::Stream,
-        },
-        identity: args.identity.into(),
-        basis: args.basis.clone(),
-        explain: args.explain,
+        retries: Retries::default(),
+        platform: None,
+        compression: Compression::Auto,
+        method: TransferMethod::Auto,
+        identity: Identity::Exact,
+        basis: None,
+        explain: false,
         interrupt,
         version: env!("CARGO_PKG_VERSION").into(),
         agents: agents::AGENTS,
-        limit: args.limit,
     }
 }
 

@@ -181,6 +181,7 @@ fn operand(command: &clap::Command, at: usize) -> Candidates {
     let mut found = if at == 0 { commands(command) } else { Vec::new() };
     match command.get_positionals().nth(at) {
         Some(argument) if matches!(argument.get_id().as_str(), "old" | "new") => found.extend(of_this_host()),
+        Some(argument) if argument.get_id() == "remote" => found.extend(places()),
         Some(argument) => return values(argument, ""),
         None => {}
     }
@@ -197,17 +198,22 @@ fn commands(command: &clap::Command) -> Vec<Candidate> {
 }
 
 fn remotes(command: &clap::Command) -> Vec<Candidate> {
-    let words = [
-        ("push", "From this host to another"),
-        ("pull", "From another host to this one"),
+    let words = [("push", "From this host to another"), ("pull", "From another host to this one")];
+    let words = words.map(|(word, help)| Candidate { word: word.into(), help: help.into() });
+    commands(command).into_iter().chain(words).chain(places()).collect()
+}
+
+/// Hosts, and the beginnings of stores of this host.
+fn places() -> Vec<Candidate> {
+    let stores = [
         ("oci:", "A directory in the OCI image layout"),
         ("containerd:", "A namespace of this host's containerd"),
         ("docker-archive:", "An archive of docker save"),
         ("oci-archive:", "An archive of an OCI image layout"),
     ];
-    let words = words.map(|(word, help)| Candidate { word: word.into(), help: help.into() });
+    let stores = stores.map(|(word, help)| Candidate { word: word.into(), help: help.into() });
     let hosts = hosts().into_iter().map(|word| Candidate { word, help: String::new() });
-    commands(command).into_iter().chain(words).chain(hosts).collect()
+    stores.into_iter().chain(hosts).collect()
 }
 
 /// The hosts that ssh's configuration and its list of known hosts name.
@@ -329,7 +335,10 @@ mod tests {
         assert_eq!(complete("completions f"), ["fish", ":4"]);
         assert_eq!(complete("apply "), [":0"]);
         assert_eq!(complete("diff a b -o "), [":0"]);
-        assert_eq!(complete("doc"), ["docker-archive:", ":4"]);
+        assert_eq!(complete("doct"), ["doctor", ":4"]);
+        assert_eq!(complete("doctor oc"), ["oci-archive:", "oci:", ":4"]);
+        assert_eq!(complete("doctor host --remote-d"), ["--remote-docker", ":4"]);
+        assert_eq!(complete("doc"), ["docker-archive:", "doctor", ":4"]);
     }
 
     #[test]

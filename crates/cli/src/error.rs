@@ -8,8 +8,8 @@ use std::io::ErrorKind;
 use dsync_sync::{Error, FailureKind, Host, SshFailure};
 use serde::Serialize;
 
+use crate::args;
 use crate::escape;
-use crate::help;
 use crate::shortage::Shortage;
 use crate::style::{self, paint};
 
@@ -67,7 +67,7 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// A hint about a REMOTE that is none, where it looks like something else.
     fn meant(self) -> Option<String> {
-        if help::is_command(self.remote) {
+        if args::is_command(self.remote) {
             let command = self.remote;
             return Some(format!("`{command}` is a command as the first argument: docker-sync {command} …"));
         }

@@ -58,9 +58,3 @@ fn exit_codes() -> String {
     }
     text
 }
-/// True if a word is a command that the help shows.
-pub(crate) fn is_command(word: &str) -> bool {
-    let command = command("docker-sync");
-    let mut shown = command.get_subcommands().filter(|command| !command.is_hide_set());
-    word == "help" || shown.any(|command| command.get_name() == word)
-}

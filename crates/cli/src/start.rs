@@ -13,7 +13,8 @@ use anstream::AutoStream;
 use clap::ColorChoice;
 use dsync_sync::{Interrupt, PatchOutput, Remote};
 
-use crate::args::{Color, Command, Here, PatchAction, ProgressForm, SyncArgs};
+use crate::args::{Color, Command, ConnectionArgs, Here, PatchAction, ProgressForm, SyncArgs};
+use crate::doctor::Checks;
 use crate::error::{self, Context, Diagnosis};
 use crate::patch::Said;
 use crate::plugin::{self, Call};
@@ -72,6 +73,9 @@ pub(crate) fn start() -> u8 {
                 Err(error) => fail(&error::diagnose(&error, HERE), early),
             }
         }
+        (Some(Command::Doctor { remote, connection, json, verbose }), _) => {
+            examine(&remote, &connection, (json, verbose), docker, early)
+        }
         (Some(Command::Cache { action }), _) => match cache::run(&action, io::stdout().is_terminal()) {
             Ok(text) => print(text),
             Err(diagnosis) => fail(&diagnosis, early),
@@ -109,6 +113,40 @@ fn patched(
     }
 }
 
+/// Looks at both sides, and says what is in the way of a sync.
+fn examine(
+    remote: &Remote,
+    args: &ConnectionArgs,
+    (json, verbose): (bool, bool),
+    docker: Option<String>,
+    early: Early,
+) -> u8 {
+    let mode = if json { Mode::None } else { mode(ProgressForm::Auto) };
+    let verbosity = Verbosity { mode, quiet: json, verbose };
+    let (progress, interrupt) = watch(verbosity, anstream_choice(early.color), json);
+    let options = backend::connection_options(args, docker, interrupt);
+    let examination = dsync_sync::examine(remote, &options, progress.clone());
+    progress.clear();
+    if let Some(exit) = signals::exit_code() {
+        fail(&interrupted(&progress), early);
+        return exit;
+    }
+    let named = remote_as_written(remote);
+    let checks = Checks::of(&examination, remote, context(&named, args, &[]));
+    let text = if json { checks.document(progress.warnings()) } else { checks.text() };
+    let mut out = AutoStream::new(io::stdout(), anstream_choice(early.color));
+    match run::emit(&mut out, &text) {
+        Ok(()) => checks.exit(),
+        Err(diagnosis) => unwritten(&diagnosis),
+    }
+}
+
+/// The facts for errors of a command that connects.
+fn context<'a>(remote: &'a str, args: &'a ConnectionArgs, images: &'a [String]) -> Context<'a> {
+    let ssh = args.ssh.as_ref().map_or("", |ssh| &ssh.text);
+    Context { remote, ssh: if ssh.is_empty() { "ssh" } else { ssh }, images }
+}
+
 fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
     let started = Instant::now();
     let color = choice(args.color);
@@ -125,9 +163,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
     let stdout = io::stdout();
     let width = terminal::width_of_output();
     let named = remote_as_written(remote);
-    let ssh = args.ssh.as_ref().map_or("ssh", |ssh| &ssh.text);
-    let context =
-        Context { remote: &named, ssh: if ssh.is_empty() { "ssh" } else { ssh }, images: &args.images };
+    let context = context(&named, &args.connection, &args.images);
     let request = Request {
         task: args.task(),
         images: &args.images,

@@ -12,6 +12,12 @@ pub const DATA: usize = 256 << 10;
 /// Bytes of a request or a reply: an inventory of 50,000 images.
 pub const CONTROL: usize = 16 << 20;
 
+/// Bytes by which a link is measured at once.
+pub const PROBE: usize = 1 << 20;
+
+/// Folders of a host that a sync writes to: three, and another for the copies of an engine.
+pub const FOLDERS: usize = 16;
+
 /// Bytes of a message between source and target: a question about [`ITEMS`] has 14.7 MB of hashes.
 pub const PEER: usize = 16 << 20;
 

@@ -122,6 +122,28 @@ fn image() -> (ListedImage, Vec<u8>) {
 }
 
 #[test]
+fn an_examination_is_pinned() {
+    let examine = Request::Examine { tmpfolder: "/t".into(), probe: vec![9, 8], wanted: 300 };
+    pinned(&examine, &[&[7], b"\x02/t", &[2, 9, 8], &[0xac, 2]]);
+    let folder = |purpose, free| Folder { purpose, path: "/a".into(), free };
+    let examined = Examined {
+        system: "s m".into(),
+        uid: 300,
+        clock: 128,
+        has_rsync: true,
+        folders: vec![
+            folder(FolderPurpose::Images, Some(5)),
+            folder(FolderPurpose::Temporary, None),
+            folder(FolderPurpose::Cache, Some(300)),
+        ],
+        probe: vec![7],
+    };
+    let head = b"\x03s m\xac\x02\x80\x01\x01\x03";
+    let folders = b"\x00\x02/a\x01\x05\x01\x02/a\x00\x02\x02/a\x01\xac\x02";
+    pinned(&Reply::Examined(examined), &[&[8], head, folders, &[1, 7]]);
+}
+
+#[test]
 fn requests_are_pinned() {
     let (image, listed) = image();
     let open = Open {

@@ -49,6 +49,7 @@ pub use patch::{
     PatchApplied, PatchInfo, PatchInput, PatchMade, PatchOptions, PatchOutput, apply, diff, patch_info,
 };
 pub use session::Session;
+pub use session::examine::{EndFindings, Examination, LinkFindings, RemoteFindings, examine};
 pub use session::report::{Entry, Held, LayerState, Report, Status};
 pub use traffic::{Meter, Traffic};
 pub use transport::agent_binary::agent_version;
@@ -56,4 +57,4 @@ pub use transport::crash::{tell_crashes, words as crash_words};
 pub use transport::destination::{Destination, Remote, RemoteError, is_file, is_store_here};
 
 pub use dsync_engine::{kill_children, terminate_children};
-pub use dsync_proto::{Compression, Cost, Failure, FailureKind};
+pub use dsync_proto::{Compression, Cost, Examined, Failure, FailureKind, Folder, FolderPurpose};

@@ -16,6 +16,7 @@ fn short_help() {
       apply        Make the new image from a patch and the old image
       patch        Print what a patch file is made of
       cache        List or prune the index cache of this host
+      doctor       Examine this host, a remote and the link between them; move nothing
       completions  Print a completion script for your shell
       man          Print the manual page
 
@@ -49,15 +50,15 @@ fn short_help() {
                                  DOCKER_SYNC_REMOTE_DOCKER]
       -f, --tmpfolder <DIR>      Directory for temporary files, on both sides [default: the system's]
                                  [env: DOCKER_SYNC_TMPFOLDER]
+          --timeout <N>          Seconds without a word from the other side after which it is given up;
+                                 0 for never [env: DOCKER_SYNC_TIMEOUT] [default: 60]
+          --engine-timeout <N>   Seconds that an engine may keep a side waiting; 0 for any time
+                                 [default: 0]
           --memory <SIZE>        Memory limit of each side, in addition to a fixed 64 MiB, whatever the
                                  image and the other side are [default: 256MiB]
           --limit <RATE>         The most bytes that cross in a second, in each direction, as 2MB/s
-          --timeout <N>          Seconds without a word from the other side after which it is given up;
-                                 0 for never [env: DOCKER_SYNC_TIMEOUT] [default: 60]
           --retries <N>          Further tries when the connection fails, after pauses of 1 s, 2 s, 4 s
                                  … up to 30 s; 0 for none [env: DOCKER_SYNC_RETRIES] [default: 3]
-          --engine-timeout <N>   Seconds that an engine may keep a side waiting; 0 for any time
-                                 [default: 0]
 
     Transfer:
           --method <METHOD>      Transfer method [default: auto] [possible values: auto, delta, rsync,

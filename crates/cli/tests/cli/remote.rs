@@ -185,3 +185,38 @@ fn an_agent_is_not_for_people() {
     let output = environment.command(crate::environment::PROGRAM).arg("agent").output().unwrap();
     assert!(output.stdout.windows(11).any(|bytes| bytes == b"docker-sync"), "{output:?}");
 }
+
+#[test]
+fn the_doctor_says_what_is_in_the_way() {
+    let environment = Environment::new();
+    environment.script("ssh", "echo 'ssh: connect to host build port 22: Connection refused' >&2; exit 255");
+    let ran = environment.run(&["doctor", "--docker", "oci:lay", "build"]);
+    assert_eq!(ran.exit, Some(3), "{ran}");
+    let [here, there] = ran.out.split("\n\n").collect::<Vec<_>>()[..] else { panic!("{ran}") };
+    assert!(here.starts_with("this host\n  ✓ engine   oci:lay\n") && !here.contains('✗'), "{ran}");
+    insta::assert_snapshot!(there, @"
+    build
+      ✗ ssh      cannot connect to build: it does not answer
+                 caused by: ssh: connect to host build port 22: Connection refused
+                 hint: check that the host is up and its ssh port right (ssh://HOST:PORT), or go through another: --ssh 'ssh -J JUMP'
+    ");
+    // An ssh that runs the command on this host.
+    environment.script("ssh", "for last; do :; done\nexec sh -c \"$last\"");
+    let arguments = ["doctor", "--docker", "oci:lay", "--remote-docker", "oci:other", "build", "--json"];
+    let ran = environment.run(&arguments);
+    assert_eq!(ran.exit, Some(0), "{ran}");
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let checks = json["checks"].as_array().unwrap();
+    let of_build = checks.iter().filter(|check| check["host"] == "build");
+    let names: Vec<&str> = of_build.map(|check| check["name"].as_str().unwrap()).collect();
+    let spaces = ["space"; 3];
+    assert_eq!(
+        names,
+        [&["ssh", "agent", "engine", "account"][..], &spaces, &["rsync", "link", "clock"]].concat(),
+        "{ran}"
+    );
+    assert!(json["link"]["up"].as_u64().unwrap() > 0, "{ran}");
+    assert!(!environment.path().join("lay").exists(), "nothing was made");
+    let ran = environment.run(&["doctor", "--docker", "oci:lay", "oci:other"]);
+    assert!(ran.exit == Some(0) && !ran.out.contains("ssh"), "there is no ssh: {ran}");
+}

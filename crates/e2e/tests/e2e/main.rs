@@ -8,6 +8,7 @@ mod basis;
 mod containerd;
 mod content;
 mod delta;
+mod doctor;
 mod failures;
 mod identity;
 mod methods;

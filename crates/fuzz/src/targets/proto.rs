@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 
 use dsync_proto::{
-    Channel, Compression, Event, Failure, FailureKind, HEADER_LEN, Header, Holder, Known, ListedConfig,
-    ListedImage, ListedPlatform, Offer, Open, Peer, Receive, Reply, Request, Status, Stored, Survey, Want,
-    decode, encode,
+    Channel, Compression, Event, Examined, Failure, FailureKind, Folder, FolderPurpose, HEADER_LEN, Header,
+    Holder, Known, ListedConfig, ListedImage, ListedPlatform, Offer, Open, Peer, Receive, Reply, Request,
+    Status, Stored, Survey, Want, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 
@@ -104,13 +104,24 @@ fn seeds() -> Vec<Vec<u8>> {
         holders: vec![None, Some(Holder { id: [4; 32], created: "2026-01-02T03:04:05Z".into() })],
         foreign_to: "linux/amd64".into(),
     };
+    let folder = Folder { purpose: FolderPurpose::Cache, path: "/c".into(), free: Some(1 << 30) };
+    let examined = Examined {
+        system: "Linux x86_64".into(),
+        uid: 1000,
+        clock: 1 << 40,
+        has_rsync: true,
+        folders: vec![folder],
+        probe: vec![7; 5],
+    };
     vec![
         seed(0, &Request::Open(open)),
         seed(0, &Request::List { patterns: vec!["app:*".into()] }),
         seed(0, &Request::Survey { images: vec![image.clone()], exact: true }),
         seed(0, &Request::Receive(receive)),
         seed(0, &Request::Configs { images: vec![[5; 32]] }),
+        seed(0, &Request::Examine { tmpfolder: "/t".into(), probe: vec![7; 9], wanted: 5 }),
         seed(1, &Reply::Surveyed(vec![survey])),
+        seed(1, &Reply::Examined(examined)),
         seed(1, &Reply::Failed(failure)),
         seed(1, &Reply::Configs(vec![None, Some([6; 32])])),
         seed(2, &Peer::Want(want)),

@@ -2,6 +2,7 @@
 //!
 //! The same code runs as the agent on the remote host and in a thread of the client.
 
+pub(crate) mod examine;
 mod patience;
 mod verify;
 
@@ -93,6 +94,9 @@ pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
                 endpoint = Some(opened);
                 reply
             }),
+            (Request::Examine { tmpfolder, wanted, .. }, endpoint) => {
+                examined(&tmpfolder, wanted, endpoint.as_ref(), site)
+            }
             (_, None) => Err(EndpointError::Protocol("a request came before a store was opened".into())),
             (request, Some(endpoint)) => endpoint.answer(request, &mut link),
         };
@@ -115,6 +119,27 @@ pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
 /// The longest silence of either end of the connection.
 fn timeout(open: &Open) -> Option<Duration> {
     Some(Duration::from_millis(open.timeout.into())).filter(|timeout| !timeout.is_zero())
+}
+
+/// Describes the host. Where this process stands in for another host, it can say nothing of that.
+fn examined(
+    folder: &str,
+    wanted: u32,
+    endpoint: Option<&Endpoint>,
+    site: &Site<'_>,
+) -> Result<Reply, EndpointError> {
+    if site.stands_in {
+        return Err(EndpointError::Unsupported("no agent runs there that could look around".into()));
+    }
+    let workspace = match endpoint {
+        Some(endpoint) => endpoint.workspace.clone(),
+        None => Workspace {
+            caches: site.caches.map(Path::to_owned),
+            ..Workspace::new(folder, 0, &site.interrupt)?
+        },
+    };
+    let store = endpoint.map(|endpoint| &*endpoint.store);
+    Ok(Reply::Examined(examine::examine(&workspace, store, wanted)?))
 }
 
 /// An endpoint whose store is open.
@@ -152,7 +177,9 @@ impl Endpoint {
 
     fn answer(&self, request: Request, link: &mut Link) -> Result<Reply, EndpointError> {
         match request {
-            Request::Open(_) => Err(EndpointError::Protocol("a store is open already".into())),
+            Request::Open(_) | Request::Examine { .. } => {
+                Err(EndpointError::Protocol("this needs no open store".into()))
+            }
             Request::List { patterns } => self.list(&patterns),
             Request::Survey { images, exact } => {
                 let same_by = if exact { SameBy::Id } else { SameBy::Content };

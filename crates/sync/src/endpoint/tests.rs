@@ -5,7 +5,7 @@ use std::thread;
 
 use dsync_core::Digest;
 use dsync_engine::StoreError;
-use dsync_proto::{Compression, Failure, Holder, LayerState, ListedImage, Status};
+use dsync_proto::{Compression, Failure, FolderPurpose, Holder, LayerState, ListedImage, Status};
 
 use super::*;
 use crate::transfer_tests::{Layout, tar};
@@ -75,6 +75,41 @@ fn nothing_is_answered_before_a_store_is_open_and_all_of_it_after() {
     assert!(opened.has_packages && !opened.id_is_config);
     let Reply::Images { images, .. } = &replies[4] else { panic!("{:?}", replies[4]) };
     assert_eq!(images.len(), 1);
+}
+
+#[test]
+fn a_host_is_described_before_a_store_is_open_and_after() {
+    let layout = Layout::new();
+    let examine = |wanted| Request::Examine { tmpfolder: String::new(), probe: vec![7; 9], wanted };
+    let too_many = u32::try_from(dsync_proto::limits::PROBE).unwrap() + 1;
+    let replies = answers(&[examine(5), open(&layout.spec(), ""), examine(0), examine(too_many)]);
+    assert_eq!(kinds(&replies), [None, None, None, Some(FailureKind::Protocol)]);
+    let described = |at: usize| match &replies[at] {
+        Reply::Examined(examined) => examined,
+        reply => panic!("{reply:?}"),
+    };
+    let uses = |at: usize| described(at).folders.iter().map(|folder| folder.purpose).collect::<Vec<_>>();
+    assert_eq!(described(0).probe.len(), 5);
+    assert!(described(0).system.contains(' '), "{:?}", described(0));
+    assert!(!uses(0).contains(&FolderPurpose::Images), "no store is open: {:?}", uses(0));
+    assert!(uses(0).contains(&FolderPurpose::Temporary), "{:?}", uses(0));
+    assert_eq!(uses(2)[0], FolderPurpose::Images);
+    assert!(described(2).folders[0].free.is_some_and(|free| free > 0), "{:?}", described(2));
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    assert!(now.as_millis() - u128::from(described(2).clock) < 60_000);
+}
+
+#[test]
+fn who_stands_in_for_another_host_does_not_describe_it() {
+    let interrupt = Interrupt::default();
+    let (client, served) = Link::pair(&interrupt);
+    let serving =
+        thread::spawn(move || serve(served, &Site { stands_in: true, ..Site::here("1.2.3", &interrupt) }));
+    client.outbox.request(&Request::Examine { tmpfolder: String::new(), probe: vec![], wanted: 0 }).unwrap();
+    let reply: Reply = dsync_proto::decode(&client.inbox.recv().unwrap().payload).unwrap();
+    assert_eq!(kinds(&[reply]), [Some(FailureKind::Unsupported)]);
+    drop(client);
+    serving.join().unwrap().unwrap();
 }
 
 #[test]

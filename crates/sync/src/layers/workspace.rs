@@ -77,6 +77,11 @@ impl Workspace {
         }
     }
 
+    /// The folder of the index cache, where there is a place for it.
+    pub(crate) fn cache_folder(&self) -> Option<PathBuf> {
+        Some(Cache::locate_below(self.caches.as_deref()).ok()?.directory().to_owned())
+    }
+
     /// The parts that transfers left of an image and of older ones; none where there is no place for them.
     pub(crate) fn partial(&self, link: &Link, owner: &Owner) -> PartialBasis {
         let partials = Partials::locate_below(self.caches.as_deref()).map_err(io::Error::other);

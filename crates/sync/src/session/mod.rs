@@ -4,6 +4,7 @@ mod chosen;
 mod connect;
 mod end;
 mod events;
+pub(crate) mod examine;
 mod relay;
 pub(crate) mod report;
 mod retry;

@@ -12,10 +12,10 @@ use crate::transport::connection::Dialled;
 use crate::{Compression, Cost, LayerState, TransferMethod};
 
 /// The requests that an end was asked.
-type Heard = Arc<Mutex<Vec<Request>>>;
+pub(super) type Heard = Arc<Mutex<Vec<Request>>>;
 
 /// An end that answers each request as it is told to, until nobody asks any more.
-fn end(answer: impl Fn(&Request) -> Reply + Send + 'static) -> (Local, Heard) {
+pub(super) fn end(answer: impl Fn(&Request) -> Reply + Send + 'static) -> (Local, Heard) {
     let (client, mut end) = Link::pair(&Interrupt::default());
     let heard = Heard::default();
     let all = Arc::clone(&heard);
@@ -30,7 +30,7 @@ fn end(answer: impl Fn(&Request) -> Reply + Send + 'static) -> (Local, Heard) {
     (Local { link: client, served: Served::by(serving) }, heard)
 }
 
-fn opened(store: &str) -> Reply {
+pub(super) fn opened(store: &str) -> Reply {
     let (store, version) = (store.to_owned(), String::new());
     Reply::Opened(Opened { store, id_is_config: true, has_packages: false, version })
 }
@@ -80,15 +80,8 @@ fn target(request: &Request) -> Reply {
     }
 }
 
-/// Runs a session between this host and a remote.
-fn with<T>(
-    direction: Direction,
-    local: Local,
-    remote: Local,
-    observer: Arc<dyn Observer>,
-    run: impl FnOnce(&mut Session) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let options = Options {
+pub(super) fn options() -> Options {
+    Options {
         ssh: Vec::new(),
         local_store: String::new(),
         remote_store: String::new(),
@@ -107,7 +100,18 @@ fn with<T>(
         version: String::new(),
         limit: None,
         agents: &[],
-    };
+    }
+}
+
+/// Runs a session between this host and a remote.
+fn with<T>(
+    direction: Direction,
+    local: Local,
+    remote: Local,
+    observer: Arc<dyn Observer>,
+    run: impl FnOnce(&mut Session) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let options = options();
     let Local { link, served } = remote;
     let dialled = Dialled {
         link,

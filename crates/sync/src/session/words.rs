@@ -1,8 +1,8 @@
 //! Texts of an end for people, cut to what a person reads. The other end may be anything, and a reply may have megabytes.
 
 use dsync_core::{Image, Platform, Unreadable};
-use dsync_proto::limits::{CAUSE, CAUSES, NAME};
-use dsync_proto::{Failure, Opened, Survey};
+use dsync_proto::limits::{CAUSE, CAUSES, FOLDERS, NAME};
+use dsync_proto::{Examined, Failure, Opened, Survey};
 
 /// The beginning of a text that has more characters than these.
 pub(crate) fn cut(text: &mut String, most: usize) {
@@ -47,6 +47,15 @@ pub(crate) fn of_survey(mut survey: Survey) -> Survey {
     let texts = survey.basis.iter_mut().chain(created).chain([&mut survey.foreign_to]);
     texts.for_each(|text| cut(text, NAME));
     survey
+}
+
+/// The description of the host of an end, without the bytes that measure the link.
+pub(crate) fn of_examined(mut examined: Examined) -> Examined {
+    cut(&mut examined.system, NAME);
+    examined.folders.truncate(FOLDERS);
+    examined.folders.iter_mut().for_each(|folder| cut(&mut folder.path, CAUSE));
+    examined.probe = Vec::new();
+    examined
 }
 
 /// The names of which one may have been meant: what is longer is none.

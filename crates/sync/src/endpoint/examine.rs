@@ -1,0 +1,78 @@
+//! Describes the host of an endpoint, for `docker-sync doctor`.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dsync_engine::{ImportSize, Purpose, Store};
+use dsync_proto::{Examined, Folder, FolderPurpose, limits};
+
+use crate::failure::EndpointError;
+use crate::layers::workspace::Workspace;
+
+/// Describes this host, and the store if one is open. The reply has so many bytes that measure the link.
+pub(super) fn examine(
+    workspace: &Workspace,
+    store: Option<&dyn Store>,
+    wanted: u32,
+) -> Result<Examined, EndpointError> {
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+    if wanted > limits::PROBE {
+        let most = limits::PROBE;
+        return Err(EndpointError::Protocol(format!("{wanted} bytes were wanted: {most} are the most")));
+    }
+    let probe =
+        random(wanted).map_err(|source| EndpointError::Io { what: "there is no randomness", source })?;
+    let uname = rustix::system::uname();
+    let part = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Examined {
+        system: format!("{} {}", part(uname.sysname()), part(uname.machine())),
+        uid: rustix::process::geteuid().as_raw(),
+        clock: u64::try_from(clock.as_millis()).unwrap_or(u64::MAX),
+        has_rsync: has_program("rsync"),
+        folders: folders(workspace, store),
+        probe,
+    })
+}
+
+/// Bytes that no compression makes fewer.
+pub(crate) fn random(len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn has_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.is_absolute() && folder.join(name).is_file())
+}
+
+/// The folders that a sync writes to, those of the store first.
+fn folders(workspace: &Workspace, store: Option<&dyn Store>) -> Vec<Folder> {
+    let size = ImportSize { given: 1, contents: 1 };
+    let demands = store.map(|store| store.demands(&size)).unwrap_or_default();
+    let of_store = demands.into_iter().map(|demand| {
+        let purpose = match demand.purpose {
+            Purpose::Images => FolderPurpose::Images,
+            Purpose::Temporary => FolderPurpose::Temporary,
+        };
+        folder(purpose, &demand.folder)
+    });
+    let mut folders: Vec<Folder> = of_store.collect();
+    folders.push(folder(FolderPurpose::Temporary, &workspace.folder));
+    folders.extend(workspace.cache_folder().map(|path| folder(FolderPurpose::Cache, &path)));
+    folders.dedup();
+    folders
+}
+
+fn folder(purpose: FolderPurpose, path: &Path) -> Folder {
+    // A layout may be a folder that the first image makes.
+    let there = std::path::absolute(path).ok();
+    let space = there.and_then(|path| path.ancestors().find_map(|path| rustix::fs::statvfs(path).ok()));
+    // A file system without a size does not say what is free.
+    let free = space.filter(|space| space.f_blocks > 0);
+    let free = free.map(|space| space.f_bavail.saturating_mul(space.f_frsize));
+    Folder { purpose, path: path.to_string_lossy().into_owned(), free }
+}
