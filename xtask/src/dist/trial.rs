@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use dsync_lab::images::{Image, Layer};
 
@@ -32,6 +32,24 @@ pub(super) fn runs(program: &Path) -> Result<bool> {
         return Err(format!("{} says {said:?} ({})", program.display(), output.status).into());
     }
     Ok(true)
+}
+
+/// The sizes of an address space, in KiB, one of which lets an agent begin and start no thread: that is a panic.
+const SMALL: std::ops::Range<u32> = 2000..12_000;
+/// The beginning of the last words of an agent, on which the client tells a crash from a lost connection.
+const CRASHED: &str = "docker-sync agent crashed: ";
+
+/// Has an agent of this machine crash, which it has to say.
+pub(super) fn tells_crashes(agent: &Path) -> Result {
+    for size in SMALL.step_by(500) {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -v $1 && exec \"$0\" agent"]).arg(agent).arg(size.to_string());
+        let output = shell.stdin(Stdio::null()).output()?;
+        if String::from_utf8_lossy(&output.stderr).contains(CRASHED) {
+            return Ok(());
+        }
+    }
+    Err(format!("{} does not say that it crashes", agent.display()).into())
 }
 
 /// Has a program sync an image from a host of each machine that runs here: a script stands for ssh. The host has to be
