@@ -33,6 +33,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --compression 'auto (by the speed of the link), max (fewest bytes), or a zstd level, 1 to 22'
             cand --identity 'Identity to preserve in stores that name images by manifests: containerd image stores, OCI layouts'
             cand --basis 'The target''s image to build on, instead of the one that is found'
+            cand --format 'Print each image of the report by a template, as ''{{.Name}} {{.Status}}'''
             cand --progress 'Form of the progress on standard error'
             cand --color 'When to use colours; NO_COLOR and CLICOLOR are honoured'
             cand -a 'All images that need update or are new'

@@ -36,6 +36,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('--compression', '--compression', [CompletionResultType]::ParameterName, 'auto (by the speed of the link), max (fewest bytes), or a zstd level, 1 to 22')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Identity to preserve in stores that name images by manifests: containerd image stores, OCI layouts')
             [CompletionResult]::new('--basis', '--basis', [CompletionResultType]::ParameterName, 'The target''s image to build on, instead of the one that is found')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Print each image of the report by a template, as ''{{.Name}} {{.Status}}''')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Form of the progress on standard error')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; NO_COLOR and CLICOLOR are honoured')
             [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'All images that need update or are new')

@@ -7,6 +7,8 @@ use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use dsync_core::{ImageRef, Pattern, Platform};
 use dsync_sync::{Compression, Remote};
 
+use crate::report::Template;
+
 const SELECTION: &str = "Selection";
 const CONNECTION: &str = "Connection";
 const TRANSFER: &str = "Transfer";
@@ -351,6 +353,14 @@ pub(crate) struct SyncArgs {
     /// Print one JSON document instead of text
     #[arg(long, help_heading = OUTPUT)]
     pub(crate) json: bool,
+
+    /// Print each image of the report by a template, as '{{.Name}} {{.Status}}'
+    ///
+    /// As `docker images --format`: {{.Field}}, {{json .Field}}, {{json .}}, and `table` before it all for columns. The
+    /// fields are Status, Name, Repository, Tag, ID, Size, Bytes, CreatedAt, CreatedSince, Platform, Layers, Missing,
+    /// TargetID, TargetCreatedAt.
+    #[arg(long, value_name = "TEMPLATE", conflicts_with = "json", help_heading = OUTPUT)]
+    pub(crate) format: Option<Template>,
 
     /// Print only data and errors
     #[arg(short, long, conflicts_with = "verbose", help_heading = OUTPUT)]

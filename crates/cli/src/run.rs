@@ -15,7 +15,7 @@ use crate::error::{self, Context, Diagnosis};
 use crate::escape::visible;
 use crate::progress::Progress;
 use crate::quantity::{bytes, older};
-use crate::report::{self, View};
+use crate::report::{self, Template, View};
 use crate::results::{self, Done, Target, What};
 use crate::style::{self, paint};
 use crate::task::Task;
@@ -31,6 +31,8 @@ pub(crate) struct Request<'a> {
     pub(crate) if_newer: bool,
     pub(crate) verify: bool,
     pub(crate) json: bool,
+    /// The form of the report's images.
+    pub(crate) format: Option<&'a Template>,
     /// Is told of the whole report.
     pub(crate) on_report: &'a dyn Fn(&Report),
     /// The facts that hints of errors need.
@@ -71,10 +73,11 @@ pub(crate) fn run(
         remote: request.context.remote,
     };
     if request.task.report {
-        let text = match show.width {
+        let text = match (request.format, show.width) {
             _ if request.json => report::document(view, None, show.progress.warnings()),
-            Some(width) => report::table(view, width, show.now),
-            None => report::plain(&report),
+            (Some(template), _) => template.lines(&report, show.now),
+            (None, Some(width)) => report::table(view, width, show.now),
+            (None, None) => report::plain(&report),
         };
         emit(show.out, &text)?;
     }
@@ -90,15 +93,17 @@ pub(crate) fn run(
 fn unreadable(report: &Report, request: &Request<'_>, show: &Show<'_>) -> u8 {
     let is_asked_for = !request.images.is_empty();
     // The report has them in its own form.
-    if !request.json && (is_asked_for || !request.task.report) {
+    if !request.json && (is_asked_for || !request.task.report || request.format.is_some()) {
         for image in &report.unreadable {
-            let label = paint(style::NAME, visible(&report::label(image)));
+            let label = report::label(image);
+            let label = visible(&label);
             let reason = visible(&image.reason);
             match is_asked_for {
                 true => {
                     let diagnosis = Diagnosis::new("broken", error::FAILED, "")
                         .because([&reason])
                         .hint("build, load or pull it again on the source");
+                    let label = paint(style::NAME, label);
                     let diagnosis = Diagnosis { message: format!("{label} cannot be read"), ..diagnosis };
                     show.progress.print(&diagnosis.render());
                 }

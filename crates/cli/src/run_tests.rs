@@ -30,6 +30,7 @@ fn ran(mut fake: Fake, line: &str) -> Ran {
         explain: args.explain,
         if_newer: args.if_newer,
         json: args.json,
+        format: args.format.as_ref(),
         on_report: &|_| {},
         context: Context { remote: "alice@build", ssh: "ssh", images: &[] },
     };
@@ -45,6 +46,12 @@ fn no_image_and_no_flag_is_the_report() {
     let ran = ran(Fake::default(), "alice@build");
     assert_eq!(ran.out.lines().count(), 6);
     assert_eq!((ran.err.as_str(), ran.exit), ("", Ok(0)));
+}
+
+#[test]
+fn a_template_is_the_form_of_the_report_s_images() {
+    let ran = ran(Fake::default(), "alice@build --new --report --format '{{.Name}} {{.Missing}}'");
+    assert_eq!((ran.out.as_str(), ran.exit), ("mongo:7 9\nscratchy:latest 0\n", Ok(0)));
 }
 
 #[test]

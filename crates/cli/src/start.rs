@@ -148,6 +148,11 @@ fn context<'a>(remote: &'a str, args: &'a ConnectionArgs, images: &'a [String]) 
 }
 
 fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
+    if args.format.is_some() && !args.task().report {
+        let diagnosis = Diagnosis::new("usage", error::USAGE, "--format is about the report")
+            .hint("add --report to see it of these images");
+        return fail(&diagnosis, Early { json: false, color: ColorChoice::Auto });
+    }
     let started = Instant::now();
     let color = choice(args.color);
     let verbosity = Verbosity {
@@ -173,6 +178,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         explain: args.explain,
         if_newer: args.if_newer,
         json: args.json,
+        format: args.format.as_ref(),
         on_report: &|report| {
             if args.images.is_empty() && !args.push {
                 complete::remember(&named, report);

@@ -306,3 +306,21 @@ fn an_engine_that_cannot_be_told_is_an_error_of_engines() {
     ");
     assert_eq!(environment.run(&["oci:lay"]).exit, Some(4), "as DOCKER_CONTEXT names it");
 }
+
+#[test]
+fn a_template_is_about_the_report_and_has_no_place_for_what_cannot_be_read() {
+    let environment = Environment::new();
+    let image = Image::new("one", "2024-02-29T12:00:00Z");
+    Files::layout(&[(&image, Some("web:1"))]).write(&environment.path().join("lay"));
+    let format = ["--format", "{{.Status}} {{.Name}}"];
+    let ran = environment.run(&[&["--docker", "oci:out", "oci:lay"][..], &format].concat());
+    assert_eq!((ran.out.as_str(), ran.err.as_str(), ran.exit), ("new web:1\n", "", Some(0)), "{ran}");
+    let ran = environment.run(&[&["--docker", "oci:out", "oci:lay", "web:1"][..], &format].concat());
+    assert!(ran.exit == Some(2) && ran.err.contains("hint: add --report"), "{ran}");
+    let ran = environment.run(&["oci:lay", "--format", "{{.Nmae}}"]);
+    assert!(ran.exit == Some(2) && ran.err.contains("there are Status, Name"), "{ran}");
+    let blobs = environment.path().join("lay/blobs/sha256");
+    fs::remove_dir_all(&blobs).and_then(|()| fs::create_dir(&blobs)).unwrap();
+    let ran = environment.run(&[&["--docker", "oci:out", "oci:lay"][..], &format].concat());
+    assert!(ran.out.is_empty() && ran.err.contains("web:1 cannot be read and is left out"), "{ran}");
+}

@@ -71,14 +71,15 @@ fn short_help() {
           --basis <IMAGE>        The target's image to build on, instead of the one that is found
 
     Output:
-          --json             Print one JSON document instead of text
-      -q, --quiet            Print only data and errors
-      -v, --verbose          Print what is being done and why
-          --progress <FORM>  Form of the progress on standard error [env: DOCKER_SYNC_PROGRESS]
-                             [default: auto] [possible values: auto, tty, plain, json, none]
-          --no-progress      The same as --progress=none
-          --color <WHEN>     When to use colours; NO_COLOR and CLICOLOR are honoured [default: auto]
-                             [possible values: auto, always, never]
+          --json               Print one JSON document instead of text
+          --format <TEMPLATE>  Print each image of the report by a template, as '{{.Name}} {{.Status}}'
+      -q, --quiet              Print only data and errors
+      -v, --verbose            Print what is being done and why
+          --progress <FORM>    Form of the progress on standard error [env: DOCKER_SYNC_PROGRESS]
+                               [default: auto] [possible values: auto, tty, plain, json, none]
+          --no-progress        The same as --progress=none
+          --color <WHEN>       When to use colours; NO_COLOR and CLICOLOR are honoured [default: auto]
+                               [possible values: auto, always, never]
 
     Examples:
       See what differs between this host and another:
