@@ -117,7 +117,7 @@ pub(crate) enum Command {
     /// For example: docker-sync doctor alice@build
     Doctor {
         /// The other side, as for a sync
-        #[arg(value_name = "REMOTE")]
+        #[arg(value_name = "REMOTE", value_parser = crate::context::remote)]
         remote: Remote,
         #[command(flatten)]
         connection: ConnectionArgs,
@@ -241,9 +241,10 @@ pub(crate) struct SyncArgs {
     /// A host is whatever `ssh` accepts; its configuration, agents and jump hosts are used. `oci:DIR` is a
     /// directory of this host in the OCI image layout. `docker-archive:FILE` and `oci-archive:FILE` are an
     /// archive, from which images can be taken: what `docker save`, `podman save`, skopeo or buildx wrote, in
-    /// either form, as it is or in gzip or zstd. `containerd:NAMESPACE` is a containerd of this host. A host with the name of a command (`cache`,
-    /// `diff`, `man`, `push` …) is reached as ssh://man.
-    #[arg(required = true, value_name = "REMOTE")]
+    /// either form, as it is or in gzip or zstd. `containerd:NAMESPACE` is a containerd of this host. `context:NAME` is the host of
+    /// a docker context over ssh. A host with the name of a command (`cache`, `diff`, `man`, `push` …) is reached as
+    /// ssh://man.
+    #[arg(required = true, value_name = "REMOTE", value_parser = crate::context::remote)]
     pub(crate) remote: Option<Remote>,
 
     /// Images to bring over: NAME or NAME:TAG, a pattern like 'shop/*:v2', or an image ID

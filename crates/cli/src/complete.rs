@@ -16,7 +16,7 @@ use std::time::Duration;
 use dsync_core::Digest;
 use dsync_sync::{Cache, Report};
 
-use crate::help;
+use crate::{context, help};
 
 /// The time after which an engine that has not answered is not waited for.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -212,7 +212,8 @@ fn places() -> Vec<Candidate> {
         ("oci-archive:", "An archive of an OCI image layout"),
     ];
     let stores = stores.map(|(word, help)| Candidate { word: word.into(), help: help.into() });
-    let hosts = hosts().into_iter().map(|word| Candidate { word, help: String::new() });
+    let hosts = hosts().into_iter().chain(context::remotes());
+    let hosts = hosts.map(|word| Candidate { word, help: String::new() });
     stores.into_iter().chain(hosts).collect()
 }
 

@@ -8,6 +8,7 @@ mod args;
 mod backend;
 mod cache;
 mod complete;
+mod context;
 mod doctor;
 mod error;
 mod escape;

@@ -9,7 +9,7 @@ pub enum StoreSpec {
     /// None is named: docker, else podman, else containerd, by what is there.
     #[default]
     Auto,
-    /// The words of a client's command line: `podman`, `sudo -n docker`, `docker --context x`.
+    /// The words of a client's command line: `podman`, `sudo -n docker`, `docker --context x` (also `context:x`).
     Command(Vec<String>),
     /// containerd, by the client `ctr`: `containerd`, or `containerd:NAMESPACE`. Another client of it is a command line.
     Containerd {
@@ -39,6 +39,9 @@ pub enum SpecError {
     /// `containerd:` with something that is no name of a namespace.
     #[error("'{0}' names no namespace: expected containerd:NAMESPACE, as containerd:k8s.io, or containerd")]
     NoNamespace(String),
+    /// `context:` with something that is no name of a docker context.
+    #[error("'{0}' names no docker context: expected context:NAME, as `docker context ls` shows it")]
+    NoContext(String),
     /// `docker-archive:` or `oci-archive:` alone.
     #[error("'{0}' names no file: expected {0}FILE, as {0}web.tar")]
     NoFile(&'static str),
@@ -74,6 +77,14 @@ impl FromStr for StoreSpec {
             return match directory {
                 "" => Err(SpecError::NoDirectory),
                 _ => Ok(StoreSpec::OciLayout(directory.into())),
+            };
+        }
+        if let Some(name) = text.strip_prefix("context:") {
+            // As `docker context create` takes names.
+            let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_.+-".contains(&b);
+            return match name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(is_plain) {
+                true => Ok(StoreSpec::Command(["docker", "--context", name].map(Into::into).into())),
+                false => Err(SpecError::NoContext(text.into())),
             };
         }
         if text == "containerd" {
@@ -117,6 +128,10 @@ mod tests {
         assert_eq!("sudo -n docker --context 'my lab'".parse(), {
             command(&["sudo", "-n", "docker", "--context", "my lab"])
         });
+        assert_eq!("context:prod-1".parse(), command(&["docker", "--context", "prod-1"]));
+        for name in ["context:", "context:-x", "context:a b"] {
+            assert_eq!(name.parse::<StoreSpec>(), Err(SpecError::NoContext(name.into())));
+        }
         assert_eq!("docker -H ssh://host".parse(), command(&["docker", "-H", "ssh://host"]));
         assert_eq!("containerd".parse(), Ok(StoreSpec::Containerd { namespace: None }));
         let namespace = Some("k8s.io".to_owned());

@@ -220,3 +220,25 @@ fn the_doctor_says_what_is_in_the_way() {
     let ran = environment.run(&["doctor", "--docker", "oci:lay", "oci:other"]);
     assert!(ran.exit == Some(0) && !ran.out.contains("ssh"), "there is no ssh: {ran}");
 }
+
+#[test]
+fn a_docker_context_over_ssh_is_a_remote() {
+    let environment = Environment::new();
+    let context = |hash: &str, host: &str| {
+        let folder = environment.path().join(".docker/contexts/meta").join(hash);
+        std::fs::create_dir_all(&folder).unwrap();
+        let meta = format!(r#"{{"Name":"x","Endpoints":{{"docker":{{"Host":"{host}"}}}}}}"#);
+        std::fs::write(folder.join("meta.json"), meta).unwrap();
+    };
+    // `printf prod | sha256sum`, and of lab.
+    context("6754af9632a2745e85c293e5aac0863370d9bd3330b9938c00cadfd215227d77", "ssh://deploy@prod:2222");
+    context("a51146d38077ff992eba84cf1d5e9b249073503eb74868699016153b031a38f7", "tcp://10.0.0.7:2376");
+    environment.script("ssh", "echo \"ssh was called: $*\" >&2; exit 255");
+    let ran = environment.run(&["--docker", "oci:lay", "context:prod", "-v"]);
+    assert!(ran.exit == Some(3) && ran.err.contains("ssh was called: "), "{ran}");
+    assert!(ran.err.contains("-p 2222") && ran.err.contains("deploy@prod"), "{ran}");
+    let ran = environment.run(&["context:lab"]);
+    assert!(ran.exit == Some(2) && ran.err.contains("is at tcp://10.0.0.7:2376"), "{ran}");
+    let ran = environment.run(&["context:other"]);
+    assert!(ran.exit == Some(2) && ran.err.contains("there is no docker context 'other'"), "{ran}");
+}
