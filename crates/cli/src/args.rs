@@ -7,8 +7,6 @@ use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use dsync_core::{ImageRef, Pattern, Platform};
 use dsync_sync::{Compression, Remote};
 
-use crate::report::Template;
-
 const SELECTION: &str = "Selection";
 const CONNECTION: &str = "Connection";
 const TRANSFER: &str = "Transfer";
@@ -361,7 +359,7 @@ pub(crate) struct SyncArgs {
     /// fields are Status, Name, Repository, Tag, ID, Size, Bytes, CreatedAt, CreatedSince, Platform, Layers, Missing,
     /// TargetID, TargetCreatedAt.
     #[arg(long, value_name = "TEMPLATE", conflicts_with = "json", help_heading = OUTPUT)]
-    pub(crate) format: Option<Template>,
+    pub(crate) format: Option<String>,
 
     /// Print only data and errors
     #[arg(short, long, conflicts_with = "verbose", help_heading = OUTPUT)]

@@ -21,6 +21,7 @@ fn ran(mut fake: Fake, line: &str) -> Ran {
     let verbosity = Verbosity { mode: Mode::None, quiet: args.quiet || args.json, verbose: false };
     let (err, mut out) = (Shared::default(), Shared::default());
     let progress = Progress::new(verbosity, Box::new(err.clone()));
+    let format = args.format.as_ref().map(|text| text.parse().unwrap());
     let request = Request {
         task: args.task(),
         images: &args.images,
@@ -30,7 +31,7 @@ fn ran(mut fake: Fake, line: &str) -> Ran {
         explain: args.explain,
         if_newer: args.if_newer,
         json: args.json,
-        format: args.format.as_ref(),
+        format: format.as_ref(),
         on_report: &|_| {},
         context: Context { remote: "alice@build", ssh: "ssh", images: &[] },
     };

@@ -19,11 +19,14 @@ use crate::error::{self, Context, Diagnosis};
 use crate::patch::Said;
 use crate::plugin::{self, Call};
 use crate::progress::{Last, Mode, Progress, Verbosity};
+use crate::report::Template;
 use crate::run::{self, Request, Show};
 use crate::{backend, cache, complete, manual, parse, patch, report, signals, terminal};
 
 /// The time that a client program of an engine has to obey a signal.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// An example of a template.
+const FORMAT: &str = "as --format '{{.Name}} {{.Status}}'";
 /// The last words of an agent that a signal ends.
 const TERMINATED: &str = "a signal told it to end";
 
@@ -148,11 +151,10 @@ fn context<'a>(remote: &'a str, args: &'a ConnectionArgs, images: &'a [String]) 
 }
 
 fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
-    if args.format.is_some() && !args.task().report {
-        let diagnosis = Diagnosis::new("usage", error::USAGE, "--format is about the report")
-            .hint("add --report to see it of these images");
-        return fail(&diagnosis, Early { json: false, color: ColorChoice::Auto });
-    }
+    let format = match template(args) {
+        Ok(format) => format,
+        Err(diagnosis) => return fail(&diagnosis, Early { json: false, color: ColorChoice::Auto }),
+    };
     let started = Instant::now();
     let color = choice(args.color);
     let verbosity = Verbosity {
@@ -178,7 +180,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         explain: args.explain,
         if_newer: args.if_newer,
         json: args.json,
-        format: args.format.as_ref(),
+        format: format.as_ref(),
         on_report: &|report| {
             if args.images.is_empty() && !args.push {
                 complete::remember(&named, report);
@@ -218,6 +220,21 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         diagnosis.exit
     });
     signal.filter(|_| exit != error::OK).unwrap_or(exit)
+}
+
+/// The template of `--format`.
+fn template(args: &SyncArgs) -> Result<Option<Template>, Diagnosis> {
+    let usage = |message: &str, hint: &str| Diagnosis::new("usage", error::USAGE, message).hint(hint);
+    match &args.format {
+        Some(_) if !args.task().report => {
+            Err(usage("--format is about the report", "add --report to see it of these images"))
+        }
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|reason: String| usage("this is no template for --format", FORMAT).because([reason])),
+        None => Ok(None),
+    }
 }
 
 fn mode(form: ProgressForm) -> Mode {
