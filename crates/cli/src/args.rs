@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use dsync_core::{ImageRef, Pattern, Platform};
 use dsync_sync::{Compression, Remote};
 
@@ -41,8 +41,8 @@ pub(crate) struct Cli {
 
 /// The commands beside a synchronisation.
 ///
-/// These words and `help` are commands only as the first argument, `push` and `pull` wherever REMOTE would stand; a host that
-/// is called so is reached as `ssh://man`.
+/// These words, `help`, `push` and `pull` are commands wherever REMOTE would stand; a host that is called so is reached as
+/// `ssh://man`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Write the difference between two images to a patch file
@@ -550,13 +550,6 @@ fn command_line(text: &str) -> Result<CommandLine, String> {
         Some(words) => Ok(CommandLine { text: text.trim().into(), words }),
         None => Err("a quote is not closed".into()),
     }
-}
-
-/// True if a word is a command that the help shows.
-pub(crate) fn is_command(word: &str) -> bool {
-    let command = Cli::command();
-    let mut shown = command.get_subcommands().filter(|command| !command.is_hide_set());
-    word == "help" || shown.any(|command| command.get_name() == word)
 }
 
 /// A day: nobody waits for longer.

@@ -112,6 +112,18 @@ fn words_of_other_programs_mean_what_they_mean_there() {
         let words = shlex::split(line).unwrap().into_iter().map(Into::into).collect();
         parse("docker-sync", words, clap::ColorChoice::Never).unwrap_err().to_string()
     };
+    for (line, same) in [
+        ("-v apply web.patch", "apply web.patch -v"),
+        ("--docker podman doctor push --json", "doctor push --json --docker podman"),
+        ("--docker cache -v apply -- man", "apply --docker cache -v -- man"),
+    ] {
+        let [cli, same] = [line, same].map(|line| format!("{:?}", parsed(line).command.unwrap()));
+        assert_eq!(cli, same, "{line}");
+    }
+    assert_eq!(parsed("-v -- man").sync.remote, "man".parse().ok(), "behind -- it is a host");
+    assert_eq!(parsed("prod man").sync.images, ["man"]);
+    assert!(refused("-v cache ls").contains("unexpected argument '-v' found"), "{}", refused("-v cache ls"));
+    assert!(refused("-v help diff").contains("The patch file to write"));
     assert!(refused("help").contains("Usage: docker-sync [OPTIONS] REMOTE [IMAGE]..."));
     assert!(refused("help diff").contains("The patch file to write"));
     assert!(refused("").contains("Examples:"), "nothing at all shows what there is");

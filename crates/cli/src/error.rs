@@ -8,7 +8,6 @@ use std::io::ErrorKind;
 use dsync_sync::{Error, FailureKind, Host, SshFailure};
 use serde::Serialize;
 
-use crate::args;
 use crate::escape;
 use crate::shortage::Shortage;
 use crate::style::{self, paint};
@@ -67,10 +66,6 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// A hint about a REMOTE that is none, where it looks like something else.
     fn meant(self) -> Option<String> {
-        if args::is_command(self.remote) {
-            let command = self.remote;
-            return Some(format!("`{command}` is a command as the first argument: docker-sync {command} …"));
-        }
         let is_none = |host: &str, rest: &str| !host.is_empty() && !rest.starts_with([':', '/']);
         let (host, rest) = self.remote.split_once(':').filter(|(host, rest)| is_none(host, rest))?;
         let quoted = |parts: [&str; 2]| parts.map(quoted).join(" ");

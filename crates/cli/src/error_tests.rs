@@ -384,11 +384,7 @@ fn a_remote_that_is_something_else_is_told_apart() {
     assert_eq!(hint("build:2222", Some("web:1")), "a port is told so: ssh://build:2222");
     assert_eq!(hint("build:web:1", None), format!("{order}build web:1"));
     assert_eq!(hint("web:1", Some("alice@build")), format!("{order}alice@build web:1"));
-    for command in ["help", "diff", "cache", "man"] {
-        let told = format!("`{command}` is a command as the first argument: docker-sync {command} …");
-        assert_eq!(hint(command, Some("ls")), told);
-    }
-    for remote in ["build", "ssh://build:22", "fe80::1", ":1", "agent"] {
+    for remote in ["build", "ssh://build:22", "fe80::1", ":1"] {
         assert!(hint(remote, Some("web")).contains("spelling"), "{remote}");
     }
 }

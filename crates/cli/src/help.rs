@@ -58,3 +58,10 @@ fn exit_codes() -> String {
     }
     text
 }
+
+/// The commands that the help shows, and `help`.
+pub(crate) fn commands() -> Vec<String> {
+    let command = Cli::command();
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    shown.map(|command| command.get_name().to_owned()).chain(["help".to_owned()]).collect()
+}

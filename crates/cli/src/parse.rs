@@ -15,31 +15,56 @@ pub(crate) fn parse(
     color: clap::ColorChoice,
 ) -> Result<Cli, clap::Error> {
     let mut command = help::command(name).no_binary_name(true).color(color);
-    let arguments = as_options(name, arguments);
+    let arguments = as_options(name, command_first(name, arguments));
     let matches = command.try_get_matches_from_mut(arguments).map_err(without_wide_tip)?;
     Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
 }
 
-/// The same arguments where the first that is no option is a word that other programs have for what is an option here.
-fn as_options(name: &str, mut arguments: Vec<OsString>) -> Vec<OsString> {
-    if arguments.first().is_some_and(|word| word == "help") {
-        arguments.remove(0);
-        arguments.push("--help".into());
+/// The word that stands where REMOTE would; what is wrong otherwise is told when all is read.
+fn remote(name: &str, arguments: &[OsString]) -> Option<OsString> {
+    let command = help::command(name).no_binary_name(true).ignore_errors(true);
+    command.try_get_matches_from(arguments).ok()?.get_raw("remote")?.next().map(OsStr::to_owned)
+}
+
+/// The arguments in front of `--`, behind which every word stands for itself, with their places.
+fn words(arguments: &[OsString]) -> impl Iterator<Item = (usize, &OsString)> {
+    arguments.iter().take_while(|word| *word != "--").enumerate()
+}
+
+/// The same arguments with the command in front, and the options that stood before it behind it, as git and docker take
+/// some.
+fn command_first(name: &str, mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let commands = help::commands();
+    let is_command = |(at, word): &(usize, &OsString)| {
+        commands.iter().any(|command| *word == command.as_str())
+            && (*at == 0 || remote(name, &arguments[..=*at]).is_some_and(|remote| remote == **word))
+    };
+    let Some((at, word)) = words(&arguments).find(is_command) else { return arguments };
+    // Nobody pushes to a command.
+    if arguments[..at].iter().any(|word| word == "--push" || word == "-p") {
+        return arguments;
     }
+    let is_help = word == "help";
+    let end = words(&arguments).count();
+    arguments[..end].rotate_left(at);
+    if is_help {
+        arguments[..end].rotate_left(1);
+        arguments[end - 1] = "--help".into();
+    }
+    arguments
+}
+
+/// The same arguments where the first that is no option is a word that other programs have for what is an option here.
+fn as_options(name: &str, arguments: Vec<OsString>) -> Vec<OsString> {
     let option = |word: &OsString| match word.to_str() {
         Some("push") => Some("--push"),
         Some("pull") => Some("--pull"),
         _ => None,
     };
-    // The word that stands where the remote would; what is wrong otherwise is told when all is read.
-    let remote = |arguments: &[OsString]| {
-        let command = help::command(name).no_binary_name(true).ignore_errors(true);
-        command.try_get_matches_from(arguments).ok()?.get_raw("remote")?.next().map(OsStr::to_owned)
-    };
-    // Behind `--` every word stands for itself.
-    let words = arguments.iter().take_while(|word| *word != "--").enumerate();
-    let places: Vec<usize> = words.filter(|(_, word)| option(word).is_some()).map(|(at, _)| at).collect();
-    let is_word = |arguments: &[OsString]| remote(arguments).is_some_and(|remote| option(&remote).is_some());
+    let places: Vec<usize> =
+        words(&arguments).filter(|(_, word)| option(word).is_some()).map(|(at, _)| at).collect();
+    let is_word =
+        |arguments: &[OsString]| remote(name, arguments).is_some_and(|remote| option(&remote).is_some());
     if places.is_empty() || !is_word(&arguments) {
         return arguments;
     }

@@ -1,14 +1,12 @@
 //! `docker-sync doctor` over a real ssh.
 
-use dsync_e2e::{Bench, Ran, program};
+use dsync_e2e::{Bench, Ran};
 use dsync_lab::{LoginOptions, Place};
 use serde_json::Value;
 
-/// `docker-sync doctor` with these arguments.
+/// `docker-sync doctor` with these arguments, and with options before it.
 fn examine(bench: &Bench, args: &[&str]) -> Ran {
-    let mut command = bench.bare_command(program());
-    command.args(["doctor", "--ssh", &bench.ssh(), bench.remote()]).args(args);
-    bench.run_command(command)
+    bench.run(&[&["doctor", bench.remote()], args].concat())
 }
 
 /// Name and state of each thing that was looked at, of this host or of the remote.
