@@ -59,11 +59,20 @@ impl LayoutIndex {
         self.replace(entries);
     }
 
-    /// Gives these names to the image of this entry. Entries that had them lose them; an entry without a name goes
-    /// where another one has the same image.
+    /// Gives these names to the image of this entry; an image that has one keeps that entry as it is. Entries that had
+    /// them lose them; an entry without a name goes where another one has the same image.
     pub(super) fn tag(&mut self, entry: usize, names: &[ImageRef]) {
         let mut entries = self.entries().to_vec();
         let Some(unnamed) = entries.get(entry).cloned().map(without_name) else { return };
+        let image = BlobRef::parse(&unnamed);
+        let stands = |wanted: &ImageRef| {
+            let mut of = entries.iter().filter(|entry| name(entry).as_ref() == Some(wanted));
+            matches!((of.next(), of.next()), (Some(one), None) if image.is_some() && BlobRef::parse(one) == image)
+        };
+        let names: Vec<ImageRef> = names.iter().filter(|name| !stands(name)).cloned().collect();
+        if names.is_empty() {
+            return;
+        }
         for other in &mut entries {
             if name(other).is_some_and(|name| names.contains(&name)) {
                 *other = without_name(other.take());
@@ -162,6 +171,25 @@ mod tests {
         index.tag(1, &[reference("app:1")]);
         assert_eq!(shape(&index), ["a=", "b=app:latest", "b=app:1"]);
         assert_eq!(LayoutIndex::parse(&index.to_bytes()), Some(index));
+    }
+
+    #[test]
+    fn an_image_that_has_the_name_keeps_its_entry_as_another_tool_wrote_it() {
+        let mut index = LayoutIndex::empty();
+        index.add("m", &blob("a"));
+        let mut entries = index.entries().to_vec();
+        entries[0]["annotations"] = json!({REF_NAME: "app:1", "of": "another tool"});
+        index.replace(entries.clone());
+        index.tag(0, &[reference("app:1")]);
+        assert_eq!(index.entries(), entries);
+        index.tag(0, &[reference("app:1"), reference("app:2")]);
+        assert_eq!(index.entries()[0], entries[0]);
+        assert_eq!(shape(&index), ["a=app:1", "a=app:2"]);
+        // A name that two entries have is given anew.
+        entries.push(entries[0].clone());
+        index.replace(entries);
+        index.tag(1, &[reference("app:1")]);
+        assert_eq!(shape(&index), ["a=app:1"]);
     }
 
     #[test]

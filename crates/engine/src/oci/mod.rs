@@ -147,8 +147,10 @@ impl Store for OciStore {
         let _lock = directory.lock()?;
         let entry = self.find(id)?.entry.ok_or_else(|| StoreError::NoSuchImage { image: id.to_string() })?;
         let mut index = self.layout.index()?;
+        let before = index.to_bytes();
         index.tag(entry, names);
-        directory.replace_index(&index)
+        // Nobody's index is written anew without a reason.
+        if index.to_bytes() == before { Ok(()) } else { directory.replace_index(&index) }
     }
 }
 
