@@ -295,6 +295,8 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
     // A message of an engine may have several lines; the first is the sentence, the rest belongs below.
     let mut lines = escape::lines(first).into_iter();
     let sentence = lines.next().unwrap_or_else(|| "unknown failure".into());
+    let wants_password =
+        ["password is required", "read the password"].iter().any(|text| sentence.contains(text));
     // Of a containerd the message is that of its client.
     let is_containerd = sentence.contains("ctr: ");
     // A store in files is on this host, and messages about one mostly name its path.
@@ -317,6 +319,11 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
         (FailureKind::Broken, Some(_)) => Some("it may be incomplete: save or copy it once more".into()),
         (FailureKind::EngineDown, None) if is_containerd => Some(
             "start it (sudo systemctl start containerd, or k3s), or name its socket: CONTAINERD_ADDRESS, or 'ctr --address FILE'"
+                .into(),
+        ),
+        (FailureKind::EnginePermission, None) if wants_password => Some(
+            "let sudo run it without a password: `USER ALL=(root) NOPASSWD: /usr/bin/docker` in a file of /etc/sudoers.d \
+             (visudo -f), or do without sudo: sudo usermod -aG docker USER"
                 .into(),
         ),
         (FailureKind::EnginePermission, None) if is_containerd => {

@@ -103,6 +103,12 @@ fn an_engine_fails() {
     hint: start it there (sudo systemctl start docker), or name another engine: --remote-docker podman
     exit 4, engine-down
     ");
+    let password = "no permission to talk to the container engine: sudo: a password is required";
+    insta::assert_snapshot!(engine(there(), FailureKind::EnginePermission, &[password]), @"
+    error: on alice@build: no permission to talk to the container engine: sudo: a password is required
+    hint: let sudo run it without a password: `USER ALL=(root) NOPASSWD: /usr/bin/docker` in a file of /etc/sudoers.d (visudo -f), or do without sudo: sudo usermod -aG docker USER
+    exit 4, engine-permission
+    ");
     insta::assert_snapshot!(engine(Host::Here, FailureKind::EnginePermission, &["no permission to talk to the container engine: denied"]), @"
     error: on this host: no permission to talk to the container engine: denied
     hint: add the user to the docker group (sudo usermod -aG docker USER), or use --docker 'sudo -n docker'

@@ -40,6 +40,7 @@ mod manifest;
 mod nested;
 mod oci;
 mod package;
+mod rootless;
 mod saved;
 mod script;
 mod spec;
@@ -71,7 +72,7 @@ pub fn open(spec: &StoreSpec, folder: &Path) -> Result<Box<dyn Store>, StoreErro
         StoreSpec::Containerd { namespace } => first(&CTR, &|words| containerd(words, namespace.as_deref())),
         StoreSpec::Auto => {
             let engines = [&["docker"][..], &["podman"]];
-            match first(&engines, &engine) {
+            match first(&engines, &|words| rootless::or_of_user(engine(words), words)) {
                 // Docker's packages bring a `ctr` whose daemon nobody need run.
                 Err(StoreError::NotFound { .. }) if !has_containerd() => {
                     Err(store::none_of(&["docker", "podman"]))

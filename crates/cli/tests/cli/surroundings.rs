@@ -182,3 +182,36 @@ fn a_home_that_is_of_no_use_is_done_without() {
         assert_eq!((unset.exit, unset.err.contains("error")), (Some(0), false), "{unset}");
     }
 }
+
+#[test]
+fn the_engine_of_a_user_is_found_where_that_of_the_system_does_not_answer() {
+    let environment = Environment::new();
+    let run = environment.path().join("run");
+    std::fs::create_dir(&run).unwrap();
+    let info = r#"{"ServerVersion":"27.0.1","Driver":"overlay2","DockerRootDir":"/nowhere"}"#;
+    environment.script(
+        "docker",
+        &format!(
+            "case $* in \"--host unix://{}/docker.sock info\"*) echo '{info}';;\n*) echo 'Cannot connect to the Docker \
+             daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2; exit 1;; esac",
+            run.display()
+        ),
+    );
+    let examined = |variables: &[(&str, &str)]| {
+        let mut command = environment.command(PROGRAM);
+        command.args(["doctor", "oci:lay"]).env("XDG_RUNTIME_DIR", &run).envs(variables.iter().copied());
+        Ran::from(command.output().unwrap())
+    };
+    let is_down = |ran: &Ran| ran.exit == Some(4) && ran.out.contains("Cannot connect to the Docker daemon");
+    let ran = examined(&[]);
+    assert!(is_down(&ran), "it has no socket: {ran}");
+    std::fs::write(run.join("docker.sock"), "").unwrap();
+    let ran = examined(&[]);
+    assert!(ran.exit == Some(0) && ran.out.contains("engine   docker 27.0.1, overlay2"), "{ran}");
+    let ran = examined(&[("DOCKER_HOST", "unix:///elsewhere.sock")]);
+    assert!(is_down(&ran), "another engine was chosen: {ran}");
+    std::fs::create_dir(environment.path().join(".docker")).unwrap();
+    std::fs::write(environment.path().join(".docker/config.json"), r#"{"currentContext":"lab"}"#).unwrap();
+    let ran = examined(&[]);
+    assert!(is_down(&ran), "another engine was chosen: {ran}");
+}
