@@ -5,14 +5,15 @@ use std::path::Path;
 
 use super::archive::{Entry, Moment, tar_gz};
 use super::target::Target;
+use super::{NOTICES, VERSION};
 use crate::Result;
 
 /// The package of a program for a machine.
 pub(super) fn package(
     root: &Path,
     program: &[u8],
+    notices: &str,
     target: &Target,
-    version: &str,
     moment: Moment,
 ) -> Result<Vec<u8>> {
     let read = |path: &str| fs::read(root.join(path)).map_err(|error| format!("cannot read {path}: {error}"));
@@ -33,10 +34,11 @@ pub(super) fn package(
             read("crates/cli/completions/docker-sync.zsh")?,
         ),
         Entry::file("usr/share/doc/docker-sync/copyright", read("LICENSE")?),
+        Entry::file(&format!("usr/share/doc/docker-sync/{NOTICES}"), notices.into()),
         Entry::file("usr/share/doc/docker-sync/changelog.md", read("CHANGELOG.md")?),
     ];
     let size: usize = files.iter().map(|file| file.bytes().len().div_ceil(1024)).sum();
-    let control = [Entry::file("control", control(target, version, size).into_bytes())];
+    let control = [Entry::file("control", control(target, VERSION, size).into_bytes())];
     Ok(ar(
         &[
             ("debian-binary", b"2.0\n"),
@@ -92,7 +94,7 @@ mod tests {
     /// Nothing can be said where there is no dpkg.
     #[test]
     fn dpkg_reads_a_package() {
-        let package = package(workspace::root(), b"#!/bin/sh\n", &TARGETS[1], "1.2", Moment(86_400)).unwrap();
+        let package = package(workspace::root(), b"#!/bin/sh\n", "MIT", &TARGETS[1], Moment(86_400)).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), &package).unwrap();
         let ask = |option: &str| {
@@ -107,7 +109,8 @@ mod tests {
             }
         };
         let Some(fields) = ask("--field") else { return };
-        assert!(fields.contains("Package: docker-sync\nVersion: 1.2\nArchitecture: arm64\n"), "{fields}");
+        let head = format!("Package: docker-sync\nVersion: {VERSION}\nArchitecture: arm64\n");
+        assert!(fields.contains(&head), "{fields}");
         let contents = ask("--contents").unwrap();
         let program = "-rwxr-xr-x root/root        10 1970-01-02 00:00 usr/bin/docker-sync\n";
         assert!(contents.contains(program), "{contents}");

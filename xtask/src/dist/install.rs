@@ -73,7 +73,7 @@ mod tests {
     /// A folder as `dist` is, whose program is a script.
     fn dist(folder: &Path, program: &str) -> String {
         let name = format!("docker-sync-{VERSION}-{}-unknown-linux-musl", std::env::consts::ARCH);
-        let entries: Vec<Entry> = beside(workspace::root(), program.as_bytes()).unwrap();
+        let entries: Vec<Entry> = beside(workspace::root(), program.as_bytes(), "MIT").unwrap();
         let archive = tar_gz(&entries, &format!("{name}/"), Moment(0)).unwrap();
         fs::write(folder.join(format!("{name}.tar.gz")), &archive).unwrap();
         fs::write(folder.join(SUMS), format!("{}  {name}.tar.gz\n", Digest::of(&archive).hex())).unwrap();

@@ -4,6 +4,7 @@
 mod archive;
 mod deb;
 mod install;
+mod parts;
 mod program;
 mod target;
 mod toolchain;
@@ -37,6 +38,8 @@ pub(crate) struct Options {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The file of checksums.
 const SUMS: &str = "SHA256SUMS";
+/// The file with the licences of others' parts.
+const NOTICES: &str = "THIRD-PARTY-LICENSES.txt";
 /// The script that installs an archive.
 const INSTALLER: &str = include_str!("install.sh");
 
@@ -67,6 +70,9 @@ fn make(toolchain: &Toolchain, root: &Path) -> Result {
         fs::remove_dir_all(&dist)?;
     }
     fs::create_dir_all(&dist)?;
+    let parts = parts::all(toolchain, root)?;
+    let notices = parts::notices(&parts)?;
+    fs::write(dist.join(format!("docker-sync-{VERSION}.cdx.json")), parts::list(&parts, VERSION))?;
     let agents = program::agents(toolchain, root)?;
     for target in &TARGETS {
         let program = program::client(toolchain, root, &agents, target)?;
@@ -75,10 +81,10 @@ fn make(toolchain: &Toolchain, root: &Path) -> Result {
         }
         let program = fs::read(program)?;
         let folder = format!("docker-sync-{VERSION}-{}", target.triple());
-        let archive = archive::tar_gz(&beside(root, &program)?, &format!("{folder}/"), moment)?;
+        let archive = archive::tar_gz(&beside(root, &program, &notices)?, &format!("{folder}/"), moment)?;
         fs::write(dist.join(format!("{folder}.tar.gz")), archive)?;
         let name = format!("docker-sync_{VERSION}_{}.deb", target.debian);
-        fs::write(dist.join(name), deb::package(root, &program, target, VERSION, moment)?)?;
+        fs::write(dist.join(name), deb::package(root, &program, &notices, target, moment)?)?;
     }
     fs::write(dist.join("install.sh"), INSTALLER.replace("@VERSION@", VERSION))?;
     let sums = sums(&dist)?;
@@ -93,7 +99,7 @@ fn make(toolchain: &Toolchain, root: &Path) -> Result {
 }
 
 /// The files of an archive.
-fn beside(root: &Path, program: &[u8]) -> Result<Vec<Entry>> {
+fn beside(root: &Path, program: &[u8], notices: &str) -> Result<Vec<Entry>> {
     let read = |path: &str| fs::read(root.join(path)).map_err(|error| format!("cannot read {path}: {error}"));
     Ok(vec![
         Entry::program("docker-sync", program.to_vec()),
@@ -102,6 +108,7 @@ fn beside(root: &Path, program: &[u8]) -> Result<Vec<Entry>> {
         Entry::file("completions/docker-sync.fish", read("crates/cli/completions/docker-sync.fish")?),
         Entry::file("completions/_docker-sync", read("crates/cli/completions/docker-sync.zsh")?),
         Entry::file("LICENSE", read("LICENSE")?),
+        Entry::file(NOTICES, notices.into()),
         Entry::file("README.md", read("README.md")?),
         Entry::file("CHANGELOG.md", read("CHANGELOG.md")?),
     ])

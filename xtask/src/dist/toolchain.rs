@@ -9,6 +9,7 @@ use std::process::Command;
 
 use dsync_core::Digest;
 
+use super::parts::Part;
 use super::target::{TARGETS, Target};
 use crate::{Result, shell, show, tools};
 
@@ -125,6 +126,18 @@ impl Toolchain {
         let flags = ["-Clink-self-contained=no".to_owned()].into_iter().chain(remap).collect::<Vec<_>>();
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
         Ok(cargo)
+    }
+
+    /// The libraries that it links into every program.
+    pub(super) fn libraries(&self) -> [Part; 3] {
+        let rust = RUST.split('+').next().unwrap_or(RUST);
+        let source = self.root().join("usr/lib/rustlib/src/rust");
+        let zig = self.home.join("zig/ziglang");
+        [
+            Part::library("musl", "1.2.5", "MIT", zig.join("lib/libc/musl")),
+            Part::library("rust-std", rust, "MIT OR Apache-2.0", source),
+            Part::library("zig-compiler-rt", "0.15.2", "MIT", zig),
+        ]
     }
 
     fn fetch_c_compiler(&self) -> Result {
