@@ -9,6 +9,7 @@ mod program;
 mod target;
 mod toolchain;
 mod trial;
+mod wheel;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -83,6 +84,11 @@ fn make(toolchain: &Toolchain, root: &Path) -> Result {
         let folder = format!("docker-sync-{VERSION}-{}", target.triple());
         let archive = archive::tar_gz(&beside(root, &program, &notices)?, &format!("{folder}/"), moment)?;
         fs::write(dist.join(format!("{folder}.tar.gz")), archive)?;
+        let wheel = dist.join(wheel::name(target));
+        fs::write(&wheel, wheel::wheel(root, &program, &notices, target)?)?;
+        if target.machine == std::env::consts::ARCH {
+            wheel::try_out(&wheel)?;
+        }
         let name = format!("docker-sync_{VERSION}_{}.deb", target.debian);
         fs::write(dist.join(name), deb::package(root, &program, &notices, target, moment)?)?;
     }
