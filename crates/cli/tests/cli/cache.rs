@@ -261,7 +261,7 @@ fn a_host_of_that_name_can_be_reached() {
     let environment = Environment::new();
     environment.script("docker", "exit 1");
     environment.script("ssh", "echo \"$@\" >&2; exit 255");
-    for arguments in [&["ssh://cache"][..], &["--report", "cache"]] {
+    for arguments in [&["ssh://cache"][..], &["--", "cache"]] {
         let ran = environment.run(arguments);
         assert!(ran.err.contains("cannot connect to"), "{ran}");
     }
