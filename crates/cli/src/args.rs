@@ -556,8 +556,6 @@ fn command_line(text: &str) -> Result<CommandLine, String> {
 const MOST_SECONDS: i64 = 86_400;
 /// The default memory limit of a side.
 const MEMORY: &str = "256MiB";
-/// The same in bytes.
-pub(crate) const DEFAULT_MEMORY: u64 = 256 << 20;
 /// The least memory limit: a program and the buffers of its pipes need as much.
 const LEAST_MEMORY: u64 = 32 << 20;
 

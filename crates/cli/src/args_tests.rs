@@ -13,7 +13,7 @@ fn parsed(line: &str) -> Cli {
 
 #[test]
 fn the_default_of_memory_is_told_as_it_is() {
-    assert_eq!(memory(MEMORY), Ok(DEFAULT_MEMORY));
+    assert_eq!(memory(MEMORY), Ok(dsync_sync::Options::default().memory));
 }
 
 #[test]

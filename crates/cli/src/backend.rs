@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use dsync_core::ImageRef;
 use dsync_sync::{
-    Compression, Direction, Entry, Error, Identity, Interrupt, Observer, Options, Outcome, Remote, Report,
-    Retries, Session, Traffic, TransferMethod,
+    Direction, Entry, Error, Interrupt, Observer, Options, Outcome, Remote, Report, Retries, Session,
+    Traffic, TransferMethod,
 };
 
 use crate::agents;
@@ -79,31 +79,20 @@ pub(crate) fn connection_options(
         |line: &Option<args::CommandLine>| line.as_ref().map(|line| line.words.clone()).unwrap_or_default();
     let text =
         |line: &Option<args::CommandLine>| line.as_ref().map(|line| line.text.clone()).unwrap_or_default();
-    let mut ssh = words(&args.ssh);
-    if ssh.is_empty() {
-        ssh = vec!["ssh".into()];
-    }
+    let usual = Options::default();
     let local_store = Some(text(&args.docker)).filter(|store| !store.is_empty()).or(docker);
     Options {
-        ssh,
+        ssh: Some(words(&args.ssh)).filter(|ssh| !ssh.is_empty()).unwrap_or(usual.ssh),
         local_store: local_store.unwrap_or_default(),
         remote_store: text(&args.remote_docker),
         // An empty variable in the environment means: not set.
         tmpfolder: args.tmpfolder.clone().filter(|folder| !folder.as_os_str().is_empty()),
-        memory: args::DEFAULT_MEMORY,
-        limit: None,
         timeout: limit(args.timeout),
         engine_timeout: limit(args.engine_timeout),
-        retries: Retries::default(),
-        platform: None,
-        compression: Compression::Auto,
-        method: TransferMethod::Auto,
-        identity: Identity::Exact,
-        basis: None,
-        explain: false,
         interrupt,
         version: env!("CARGO_PKG_VERSION").into(),
         agents: agents::AGENTS,
+        ..usual
     }
 }
 

@@ -50,6 +50,32 @@ pub struct Options {
     pub agents: &'static [PackedAgent],
 }
 
+/// Any engine of either host, by `ssh` and an agent, with 256 MiB of memory at each end.
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            ssh: vec!["ssh".into()],
+            local_store: String::new(),
+            remote_store: String::new(),
+            tmpfolder: None,
+            memory: 256 << 20,
+            limit: None,
+            timeout: None,
+            engine_timeout: None,
+            retries: Retries::default(),
+            platform: None,
+            compression: Compression::Auto,
+            method: TransferMethod::Auto,
+            identity: Identity::Exact,
+            basis: None,
+            explain: false,
+            interrupt: Interrupt::default(),
+            version: String::new(),
+            agents: &[],
+        }
+    }
+}
+
 /// An agent of this build that a program has in itself.
 pub struct PackedAgent {
     /// The operating system that it is for, as `uname -s` names it.

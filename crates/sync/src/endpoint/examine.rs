@@ -11,16 +11,19 @@ use dsync_proto::{Examined, Folder, FolderPurpose, limits};
 use crate::failure::EndpointError;
 use crate::layers::workspace::Workspace;
 
-/// Describes this host, and the store if one is open. The reply has so many bytes that measure the link.
+/// Describes this host, and the store if one is open. `probe` bytes came to measure the link, `wanted` go back.
 pub(super) fn examine(
     workspace: &Workspace,
     store: Option<&dyn Store>,
+    probe: usize,
     wanted: u32,
 ) -> Result<Examined, EndpointError> {
     let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-    if wanted > limits::PROBE {
-        let most = limits::PROBE;
-        return Err(EndpointError::Protocol(format!("{wanted} bytes were wanted: {most} are the most")));
+    let (bytes, most) = (wanted.max(probe), limits::PROBE);
+    if bytes > most {
+        return Err(EndpointError::Protocol(format!(
+            "{bytes} bytes to measure the link: {most} are the most"
+        )));
     }
     let probe =
         random(wanted).map_err(|source| EndpointError::Io { what: "there is no randomness", source })?;

@@ -94,8 +94,8 @@ pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
                 endpoint = Some(opened);
                 reply
             }),
-            (Request::Examine { tmpfolder, wanted, .. }, endpoint) => {
-                examined(&tmpfolder, wanted, endpoint.as_ref(), site)
+            (Request::Examine { tmpfolder, probe, wanted }, endpoint) => {
+                examined(&tmpfolder, probe.len(), wanted, endpoint.as_ref(), site)
             }
             (_, None) => Err(EndpointError::Protocol("a request came before a store was opened".into())),
             (request, Some(endpoint)) => endpoint.answer(request, &mut link),
@@ -124,6 +124,7 @@ fn timeout(open: &Open) -> Option<Duration> {
 /// Describes the host. Where this process stands in for another host, it can say nothing of that.
 fn examined(
     folder: &str,
+    probe: usize,
     wanted: u32,
     endpoint: Option<&Endpoint>,
     site: &Site<'_>,
@@ -139,7 +140,7 @@ fn examined(
         },
     };
     let store = endpoint.map(|endpoint| &*endpoint.store);
-    Ok(Reply::Examined(examine::examine(&workspace, store, wanted)?))
+    Ok(Reply::Examined(examine::examine(&workspace, store, probe, wanted)?))
 }
 
 /// An endpoint whose store is open.

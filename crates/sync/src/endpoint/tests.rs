@@ -82,8 +82,11 @@ fn a_host_is_described_before_a_store_is_open_and_after() {
     let layout = Layout::new();
     let examine = |wanted| Request::Examine { tmpfolder: String::new(), probe: vec![7; 9], wanted };
     let too_many = u32::try_from(dsync_proto::limits::PROBE).unwrap() + 1;
-    let replies = answers(&[examine(5), open(&layout.spec(), ""), examine(0), examine(too_many)]);
-    assert_eq!(kinds(&replies), [None, None, None, Some(FailureKind::Protocol)]);
+    let probe = vec![0; dsync_proto::limits::PROBE + 1];
+    let too_long = Request::Examine { tmpfolder: String::new(), probe, wanted: 0 };
+    let replies = answers(&[examine(5), open(&layout.spec(), ""), examine(0), examine(too_many), too_long]);
+    let protocol = Some(FailureKind::Protocol);
+    assert_eq!(kinds(&replies), [None, None, None, protocol, protocol]);
     let described = |at: usize| match &replies[at] {
         Reply::Examined(examined) => examined,
         reply => panic!("{reply:?}"),

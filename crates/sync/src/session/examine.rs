@@ -104,13 +104,14 @@ fn over(
     let begun = Instant::now();
     let there = dial().map(|dialled| {
         let took = begun.elapsed();
+        let without_agent = dialled.agentless.then(|| seen.warning());
         let mut there = End::remote(name, dialled, None, &observer, &options.interrupt);
         let end = end_findings(&mut there, &store, options);
         let is_measured = matches!(remote, Remote::Ssh(_)) && matches!(end.host, Some(Ok(_)));
         RemoteFindings {
             took,
             uploaded: *seen.uploaded.lock().unwrap_or_else(PoisonError::into_inner),
-            without_agent: there.is_agentless().then(|| seen.warning()),
+            without_agent,
             end,
             link: is_measured.then(|| measure(&mut there, options).ok()).flatten(),
         }
@@ -205,10 +206,8 @@ impl Observer for Seen {
             Event::Uploading { bytes } => {
                 *self.uploaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
             }
-            // It is a finding.
             Event::Warning(text) => {
                 text.clone_into(&mut self.warning.lock().unwrap_or_else(PoisonError::into_inner));
-                return;
             }
             _ => {}
         }
@@ -224,7 +223,7 @@ mod tests {
 
     use super::*;
     use crate::error::Host;
-    use crate::session::tests::{end, opened, options};
+    use crate::session::tests::{end, opened};
     use crate::transport::connection::Dialled;
 
     /// The answer of an end that describes its host, with as many bytes as are wanted.
@@ -259,7 +258,7 @@ mod tests {
             told.event(Event::Warning("no agent"));
             Ok(dialled.take().expect("it is dialled once"))
         });
-        over(local, dial, &remote.parse().unwrap(), &options(), &seen)
+        over(local, dial, &remote.parse().unwrap(), &Options::default(), &seen)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use dsync_proto::{ListedConfig, ListedPlatform, Opened, Status, UnreadableImage}
 use super::*;
 use crate::interrupt::Interrupt;
 use crate::transport::connection::Dialled;
-use crate::{Compression, Cost, LayerState, TransferMethod};
+use crate::{Cost, LayerState};
 
 /// The requests that an end was asked.
 pub(super) type Heard = Arc<Mutex<Vec<Request>>>;
@@ -80,29 +80,6 @@ fn target(request: &Request) -> Reply {
     }
 }
 
-pub(super) fn options() -> Options {
-    Options {
-        ssh: Vec::new(),
-        local_store: String::new(),
-        remote_store: String::new(),
-        tmpfolder: None,
-        memory: 64 << 20,
-        timeout: None,
-        engine_timeout: None,
-        retries: Default::default(),
-        platform: None,
-        compression: Compression::Auto,
-        method: TransferMethod::Auto,
-        identity: Identity::Exact,
-        basis: None,
-        explain: false,
-        interrupt: Interrupt::default(),
-        version: String::new(),
-        limit: None,
-        agents: &[],
-    }
-}
-
 /// Runs a session between this host and a remote.
 fn with<T>(
     direction: Direction,
@@ -111,7 +88,7 @@ fn with<T>(
     observer: Arc<dyn Observer>,
     run: impl FnOnce(&mut Session) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let options = options();
+    let options = Options::default();
     let Local { link, served } = remote;
     let dialled = Dialled {
         link,

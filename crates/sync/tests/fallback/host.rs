@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use dsync_core::Digest;
-use dsync_sync::{
-    Compression, Direction, Entry, Error, Event, Identity, Interrupt, Observer, Options, Outcome, Retries,
-    Session, TransferMethod,
-};
+use dsync_sync::{Direction, Entry, Error, Event, Observer, Options, Outcome, Session, TransferMethod};
 use dsync_testkit::{Built, Files, Wrap};
 use tempfile::TempDir;
 
@@ -165,22 +162,10 @@ impl Host {
         Options {
             ssh: vec![self.path("ssh").display().to_string()],
             local_store: format!("oci:{}", self.path("here/layout").display()),
-            remote_store: String::new(),
-            tmpfolder: None,
             memory: 64 << 20,
-            timeout: None,
-            engine_timeout: None,
-            retries: Retries::default(),
-            platform: None,
-            compression: Compression::Auto,
             method,
-            identity: Identity::Exact,
-            basis: None,
-            explain: false,
             version: "test".into(),
-            limit: None,
-            agents: &[],
-            interrupt: Interrupt::default(),
+            ..Options::default()
         }
     }
 

@@ -9,7 +9,7 @@ use dsync_proto::{
     Request, Stored, Want, encode,
 };
 use dsync_sync::testing::{Client, Wire, connect};
-use dsync_sync::{Compression, Direction, Error, Identity, Interrupt, Options, Remote, TransferMethod};
+use dsync_sync::{Compression, Direction, Error, Identity, Options, Remote};
 use dsync_testkit::{Cable, End, isolated};
 
 use crate::evil::*;
@@ -23,24 +23,12 @@ const LAYER: [u8; 32] = [9; 32];
 
 pub(crate) fn options(local_store: String) -> Options {
     Options {
-        ssh: Vec::new(),
         local_store,
-        remote_store: String::new(),
-        tmpfolder: None,
         memory: MEMORY,
-        timeout: None,
-        engine_timeout: None,
-        retries: dsync_sync::Retries::default(),
-        platform: None,
         compression: Compression::Level(3),
-        method: TransferMethod::Auto,
         identity: Identity::Content,
-        basis: None,
-        explain: false,
-        interrupt: Interrupt::default(),
         version: "test".to_owned(),
-        limit: None,
-        agents: &[],
+        ..Options::default()
     }
 }
 

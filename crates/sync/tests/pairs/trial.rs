@@ -12,7 +12,7 @@ use dsync_core::ImageRef;
 use dsync_sync::testing::{Client, Wire, connect_by, serve};
 use dsync_sync::{
     Compression, Direction, Entry, Identity, Interrupt, Options, PatchInput, PatchOptions, PatchOutput,
-    Remote, Retries, Session, Status, TransferMethod, apply, diff,
+    Remote, Retries, Session, Status, apply, diff,
 };
 use dsync_testkit::pair::{self, Outcome, Pair, Select, Way};
 use dsync_testkit::{Built, Cable, End, Fault, FaultKind, Item, Lane, Snapshot, Wanted, files};
@@ -371,24 +371,16 @@ impl<'a> Trial<'a> {
     fn options(&self, local_store: String) -> Options {
         let run = &self.pair.run;
         Options {
-            ssh: Vec::new(),
             local_store,
-            remote_store: String::new(),
             tmpfolder: Some(self.path("tmp")),
             memory: self.memory(),
-            timeout: None,
-            engine_timeout: None,
-            retries: Retries::default(),
             platform: run.platform.as_ref().map(|platform| platform.parse().unwrap()),
             compression: compression(run.compression),
-            method: TransferMethod::Auto,
             identity: identity(run.content),
             basis: run.basis.as_ref().map(|name| name.parse().unwrap()),
             explain: run.explain,
-            interrupt: Interrupt::default(),
             version: VERSION.to_owned(),
-            limit: None,
-            agents: &[],
+            ..Options::default()
         }
     }
 

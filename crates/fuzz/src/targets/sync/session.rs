@@ -7,7 +7,7 @@ use std::thread;
 use dsync_core::ImageRef;
 use dsync_proto::{Channel, ListedConfig, Open, Receive, Request, decode, encode};
 use dsync_sync::testing::{Client, Wire, connect, serve};
-use dsync_sync::{Compression, Direction, Identity, Interrupt, Options, Remote, Retries, TransferMethod};
+use dsync_sync::{Compression, Direction, Options, Remote};
 use dsync_testkit::{Built, Cable, End, ImageSpec, Item, LayerSpec, Snapshot, Wanted, What};
 
 use super::hosts::{Host, MEMORY, SCENARIOS, VERSION, files};
@@ -177,24 +177,12 @@ fn client(input: &[u8]) {
 
 pub(super) fn options(host: &Host) -> Options {
     Options {
-        ssh: Vec::new(),
         local_store: host.store(),
-        remote_store: String::new(),
         tmpfolder: Some(host.path("tmp")),
         memory: MEMORY,
-        timeout: None,
-        engine_timeout: None,
-        retries: Retries::default(),
-        platform: None,
         compression: Compression::Level(3),
-        method: TransferMethod::Auto,
-        identity: Identity::Exact,
-        basis: None,
-        explain: false,
-        interrupt: Interrupt::default(),
         version: VERSION.to_owned(),
-        limit: None,
-        agents: &[],
+        ..Options::default()
     }
 }
 
