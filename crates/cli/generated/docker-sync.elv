@@ -51,6 +51,8 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --dry-run 'Print what would be moved, image by image, and move nothing'
             cand --explain 'List the files that the transferred bytes belong to'
             cand --verify 'Read the image back on the target, and check every byte of it'
+            cand --with-referrers 'Sync no image without its signatures and attestations, or fail; by default they go along where both stores keep them'
+            cand --no-referrers 'Leave signatures and attestations beside an image behind'
             cand --json 'Print one JSON document instead of text'
             cand -q 'Print only data and errors'
             cand --quiet 'Print only data and errors'

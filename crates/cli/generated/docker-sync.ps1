@@ -54,6 +54,8 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be moved, image by image, and move nothing')
             [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'List the files that the transferred bytes belong to')
             [CompletionResult]::new('--verify', '--verify', [CompletionResultType]::ParameterName, 'Read the image back on the target, and check every byte of it')
+            [CompletionResult]::new('--with-referrers', '--with-referrers', [CompletionResultType]::ParameterName, 'Sync no image without its signatures and attestations, or fail; by default they go along where both stores keep them')
+            [CompletionResult]::new('--no-referrers', '--no-referrers', [CompletionResultType]::ParameterName, 'Leave signatures and attestations beside an image behind')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of text')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print only data and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print only data and errors')

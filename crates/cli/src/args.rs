@@ -345,6 +345,14 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_enum, default_value_t, help_heading = TRANSFER)]
     pub(crate) identity: Identity,
 
+    /// Sync no image without its signatures and attestations, or fail; by default they go along where both stores keep them
+    #[arg(long, conflicts_with = "no_referrers", help_heading = TRANSFER)]
+    pub(crate) with_referrers: bool,
+
+    /// Leave signatures and attestations beside an image behind
+    #[arg(long, help_heading = TRANSFER)]
+    pub(crate) no_referrers: bool,
+
     /// The target's image to build on, instead of the one that is found
     #[arg(long, value_name = "IMAGE", help_heading = TRANSFER)]
     pub(crate) basis: Option<ImageRef>,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use dsync_core::ImageRef;
 use dsync_sync::{
-    Direction, Entry, Error, Interrupt, Observer, Options, Outcome, Remote, Report, Retries, Session,
-    Traffic, TransferMethod,
+    Direction, Entry, Error, Interrupt, Observer, Options, Outcome, Referrers, Remote, Report, Retries,
+    Session, Traffic, TransferMethod,
 };
 
 use crate::agents;
@@ -20,6 +20,8 @@ pub(crate) trait Backend {
     fn sync(&mut self, entry: &Entry, also: &[ImageRef], dry_run: bool) -> Result<Outcome, Error>;
     /// See [`Session::verify`].
     fn verify(&mut self, entry: &Entry, also: &[ImageRef]) -> Result<u64, Error>;
+    /// See [`Session::sync_referrers`].
+    fn sync_referrers(&mut self, entry: &Entry, also: &[ImageRef]) -> Result<u32, Error>;
     /// See [`Session::traffic`].
     fn traffic(&self) -> Traffic;
 }
@@ -35,6 +37,10 @@ impl Backend for Session {
 
     fn verify(&mut self, entry: &Entry, also: &[ImageRef]) -> Result<u64, Error> {
         Session::verify(self, entry, also)
+    }
+
+    fn sync_referrers(&mut self, entry: &Entry, also: &[ImageRef]) -> Result<u32, Error> {
+        Session::sync_referrers(self, entry, also)
     }
 
     fn traffic(&self) -> Traffic {
@@ -63,6 +69,11 @@ fn options(args: &SyncArgs, docker: Option<String>, interrupt: Interrupt) -> Opt
             args::Method::Stream => TransferMethod::Stream,
         },
         identity: args.identity.into(),
+        referrers: match (args.with_referrers, args.no_referrers) {
+            (true, _) => Referrers::Required,
+            (_, true) => Referrers::Left,
+            _ => Referrers::IfKept,
+        },
         basis: args.basis.clone(),
         explain: args.explain,
         ..connection_options(&args.connection, docker, interrupt)

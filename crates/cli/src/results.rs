@@ -23,6 +23,8 @@ pub(crate) struct Done<'a> {
     pub(crate) entry: &'a Entry,
     pub(crate) took: Duration,
     pub(crate) what: What,
+    /// The signatures and the like that came beside it.
+    pub(crate) referrers: u32,
     /// The bytes that were read again on the target, where it was asked to prove what it has.
     pub(crate) verified: Option<u64>,
 }
@@ -117,7 +119,7 @@ pub(crate) fn sums(done: &[Done<'_>], traffic: Traffic, took: Duration) -> Sums 
 pub(crate) fn line(done: &Done<'_>, now: i64) -> String {
     let label = done.label();
     match &done.what {
-        What::Current => format!("{label}  current{}", verified(done)),
+        What::Current => format!("{label}  current{}{}", referrers(done), verified(done)),
         What::LeftAlone => {
             let times = done.entry.replaces_newer();
             let ages = times.map_or_else(String::new, |times| format!(": {}", older(times, now)));
@@ -126,7 +128,8 @@ pub(crate) fn line(done: &Done<'_>, now: i64) -> String {
         What::Synced(outcome) => {
             let sent = instead(outcome.traffic, done.entry.image.size);
             let action = paint(style::GOOD, done.action());
-            format!("{label}  {action}  sent {sent}, {}{}", duration(done.took), verified(done))
+            let more = referrers(done) + &verified(done);
+            format!("{label}  {action}  sent {sent}, {}{more}", duration(done.took))
         }
         What::Failed(diagnosis) => {
             let mut named = diagnosis.clone();
@@ -167,6 +170,13 @@ impl<'a> Target<'a> {
     pub(crate) fn of(host: Option<&'a str>, store: &str) -> Target<'a> {
         let engines = ["docker", "podman"];
         Target { host, engine: engines.into_iter().find(|engine| store.split(' ').next() == Some(engine)) }
+    }
+}
+
+fn referrers(done: &Done<'_>) -> String {
+    match done.referrers {
+        0 => String::new(),
+        count => format!(", with {}", counted(count.into(), "referrer")),
     }
 }
 
@@ -331,7 +341,7 @@ mod tests {
         let report = crate::testing::report();
         let line = |label: &str, what: What, host, store| {
             let entry = report.entries.iter().find(|entry| entry.label() == label).unwrap();
-            let done = Done { entry, took: Duration::ZERO, what, verified: None };
+            let done = Done { entry, took: Duration::ZERO, what, referrers: 0, verified: None };
             replaced(&done, Target::of(host, store), crate::testing::NOW)
                 .map(|line| crate::testing::plain(&line))
         };

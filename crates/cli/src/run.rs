@@ -134,14 +134,16 @@ fn sync(
         }
         let start = (show.clock)();
         let result = match done.iter().find(|done| is_same(done.entry, entry, request)) {
-            _ if session == SessionState::Ended => Synced { what: What::Skipped, verified: None },
-            Some(first) => Synced { what: first.what.by_another_name(), verified: first.verified },
+            _ if session == SessionState::Ended => Synced::without_more(What::Skipped),
+            Some(first) => {
+                Synced { verified: first.verified, ..Synced::without_more(first.what.by_another_name()) }
+            }
             None => sync_one(backend, entry, &entries[at + 1..], request, &mut session),
         };
         let took = (show.clock)().saturating_sub(start);
-        let Synced { what, verified } = result;
+        let Synced { what, referrers, verified } = result;
         show.progress.clear();
-        let this = Done { entry, took, what, verified };
+        let this = Done { entry, took, what, referrers, verified };
         if let (What::Failed(diagnosis), error::OK) = (&this.what, exit) {
             exit = diagnosis.exit;
         }
@@ -171,10 +173,17 @@ impl SessionState {
     }
 }
 
-/// The result of one image, and how many bytes were read to verify it.
+/// The result of one image, the artifacts that came beside it, and how many bytes were read to verify it.
 struct Synced {
     what: What,
+    referrers: u32,
     verified: Option<u64>,
+}
+
+impl Synced {
+    fn without_more(what: What) -> Synced {
+        Synced { what, referrers: 0, verified: None }
+    }
 }
 
 /// The treatment of an image.
@@ -213,21 +222,33 @@ fn sync_one(
     let also: Vec<ImageRef> = names.collect();
     let mut failed = |error: Error| {
         *session = SessionState::after(&error);
-        Synced { what: What::Failed(error::diagnose(&error, request.context)), verified: None }
+        Synced::without_more(What::Failed(error::diagnose(&error, request.context)))
     };
     let what = match fate(entry, request) {
         Fate::Current => What::Current,
-        Fate::LeftAlone => return Synced { what: What::LeftAlone, verified: None },
+        Fate::LeftAlone => return Synced::without_more(What::LeftAlone),
         Fate::Synced => match backend.sync(entry, &also, request.dry_run) {
             Ok(outcome) => What::Synced(outcome),
             Err(error) => return failed(error),
         },
     };
-    if !request.verify || request.dry_run {
-        return Synced { what, verified: None };
+    if request.dry_run {
+        return Synced::without_more(what);
+    }
+    // An image may be signed after it arrived. Where all images are meant, those that stay are not asked about.
+    let referrers = match (&what, request.images.is_empty()) {
+        (What::Current, true) => Ok(0),
+        _ => backend.sync_referrers(entry, &also),
+    };
+    let referrers = match referrers {
+        Ok(count) => count,
+        Err(error) => return failed(error),
+    };
+    if !request.verify {
+        return Synced { what, referrers, verified: None };
     }
     match backend.verify(entry, &also) {
-        Ok(read) => Synced { what, verified: Some(read) },
+        Ok(read) => Synced { what, referrers, verified: Some(read) },
         Err(error) => failed(error),
     }
 }

@@ -136,6 +136,8 @@ pub(crate) struct Fake {
     older: bool,
     foreign_to: &'static str,
     traffic: Cell<Traffic>,
+    /// The artifacts that come beside each image.
+    pub(crate) referrers: u32,
 }
 
 impl Fake {
@@ -215,6 +217,10 @@ impl Backend for Fake {
 
     fn verify(&mut self, entry: &Entry, _: &[ImageRef]) -> Result<u64, Error> {
         Ok(entry.image.size)
+    }
+
+    fn sync_referrers(&mut self, _: &Entry, _: &[ImageRef]) -> Result<u32, Error> {
+        Ok(self.referrers)
     }
 
     fn traffic(&self) -> Traffic {

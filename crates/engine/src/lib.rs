@@ -14,7 +14,7 @@
 //! * `oci` is an image layout as a store, `saved` an archive that was saved as a store;
 //! * `archive` reads and writes the archives that engines save and load;
 //! * `package` has the documents of an image that is named by its manifest; `lineage`, `nested` and `manifest` read and
-//!   write single ones, and `layers` reads layers by them;
+//!   write single ones, and `layers` reads layers by them; `referrers` are signatures and the like beside an image;
 //! * `conformance` is the suite that each store passes.
 //!
 //! A further store implements [`Store`], has a kind ([`StoreKind`]) and a spelling ([`StoreSpec`]), and runs the suite
@@ -40,6 +40,7 @@ mod manifest;
 mod nested;
 mod oci;
 mod package;
+mod referrers;
 mod rootless;
 mod saved;
 mod script;
@@ -54,6 +55,7 @@ pub use command::{EngineHost, Reach, Waiting, end_overdue, kill_children, termin
 pub use demand::{Demand, Disk, FreeSpace, ImportSize, Purpose, is_plain};
 pub use lineage::leads_to_config;
 pub use package::{Package, PackedLayer};
+pub use referrers::{NoReferrerTag, Referrer, ReferrerTag, WholeReferrer};
 pub use spec::{SpecError, StoreSpec};
 pub use store::{
     Description, Export, Holdings, IdOf, Import, ImportIdentity, LayerSink, Nested, Store, StoreError,

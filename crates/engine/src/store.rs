@@ -8,6 +8,7 @@ use dsync_core::{ChainId, DiffId, Digest, Image, ImageId, ImageRef, Inventory, L
 use crate::blob::BlobRef;
 use crate::demand::{Demand, ImportSize};
 use crate::package::Package;
+use crate::referrers::{Referrer, WholeReferrer};
 
 /// One image store of this host.
 ///
@@ -105,6 +106,23 @@ pub trait Store: Send + Sync {
     /// does, where that cannot be seen, and of files.
     fn cannot_run(&self, _platform: &Platform) -> Option<Platform> {
         None
+    }
+
+    /// True if this store keeps artifacts beside images.
+    fn keeps_referrers(&self) -> bool {
+        false
+    }
+
+    /// The artifacts that refer to an image: signatures and the like.
+    fn referrers(&self, _package: &Package) -> Result<Vec<Referrer>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Takes artifacts beside an image, with their tags in the repositories of these names. Where a tag means another
+    /// artifact, it moves.
+    fn add_referrers(&self, _names: &[ImageRef], _referrers: &[WholeReferrer]) -> Result<(), StoreError> {
+        let reason = "the store keeps nothing beside images".into();
+        Err(StoreError::Broken { what: "a referrer".into(), reason })
     }
 
     /// Begins to write one image, which keeps this identity.

@@ -13,9 +13,9 @@ mod section;
 pub use frame::{Channel, FrameError, HEADER_LEN, Header};
 pub use message::{
     Compression, Cost, Event, Examined, Failure, FailureKind, Folder, FolderPurpose, Holder, Known,
-    LayerOutcome, LayerState, ListedConfig, ListedImage, ListedPlatform, MessageError, Offer, Open, Opened,
-    Peer, Phase, PossessionProof, Receive, Received, Reply, Request, ShortId, Status, Stored, Survey,
-    UnreadableImage, Want, decode, encode,
+    LayerOutcome, LayerState, ListedConfig, ListedImage, ListedPlatform, ListedReferrer, MessageError, Offer,
+    Open, Opened, Peer, Phase, PossessionProof, Receive, Received, Reply, Request, ShortId, Status, Stored,
+    Survey, UnreadableImage, Want, decode, encode,
 };
 pub use preamble::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble, PreambleError, find};
 pub use section::{

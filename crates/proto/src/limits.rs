@@ -58,6 +58,15 @@ pub const DOCUMENTS: u64 = 16 << 20;
 /// Documents of an image: an index of 1,024 manifests, each with a config.
 pub const DOCUMENT_COUNT: usize = 4096;
 
+/// Artifacts beside an image that cross with it: each is a signature, or a list of what is in the image.
+pub const REFERRERS: usize = 256;
+
+/// Blobs of one of them: a signature has one for each signer.
+pub const REFERRER_BLOBS: usize = 1026;
+
+/// Bytes of all of them: a list of an image's packages has a few megabytes.
+pub const REFERRER_BYTES: u64 = 32 << 20;
+
 /// Bytes of all recipes of an offer, each of which has at most 1.1 MiB. A layer without one crosses as it is stored.
 pub const RECIPES: usize = 12 << 20;
 

@@ -8,7 +8,7 @@ mod peer;
 use serde::{Deserialize, Serialize};
 
 use crate::{budget, limits};
-pub use peer::{Known, Offer, Peer, PossessionProof, ShortId, Stored, Want};
+pub use peer::{Known, ListedReferrer, Offer, Peer, PossessionProof, ShortId, Stored, Want};
 
 /// A payload that is no message of its channel.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,19 @@ pub enum Request {
         probe: Vec<u8>,
         /// The number of bytes that the reply is to have, at most [`limits::PROBE`].
         wanted: u32,
+    },
+    /// To a source: send the target the artifacts beside this image that it lacks.
+    SendReferrers {
+        /// The image ID, the same at both ends.
+        image: [u8; 32],
+    },
+    /// To a target: take the artifacts beside this image that it lacks from the source.
+    ReceiveReferrers {
+        /// The image ID.
+        image: [u8; 32],
+        /// The image's names, in whose repositories they get their tags.
+        #[serde(deserialize_with = "budget::texts")]
+        names: Vec<String>,
     },
 }
 
@@ -188,6 +201,11 @@ pub enum Reply {
     Configs(#[serde(deserialize_with = "budget::list")] Vec<Option<[u8; 32]>>),
     /// To `Examine`.
     Examined(Examined),
+    /// To `SendReferrers` and `ReceiveReferrers`.
+    Referrers {
+        /// The number that the source has, or that the target took.
+        count: u32,
+    },
 }
 
 /// The host of an endpoint.
@@ -261,6 +279,8 @@ pub struct Opened {
     pub id_is_config: bool,
     /// The store gives and takes image documents: all that an ID is made of, where that is no digest of a config.
     pub has_packages: bool,
+    /// The store keeps artifacts beside images.
+    pub keeps_referrers: bool,
     /// The version of docker-sync.
     #[serde(deserialize_with = "budget::text")]
     pub version: String,

@@ -180,11 +180,28 @@ fn requests_are_pinned() {
 }
 
 #[test]
+fn referrers_are_pinned() {
+    pinned(&Request::SendReferrers { image: [7; 32] }, &[&[8], &[7; 32]]);
+    let receive = Request::ReceiveReferrers { image: [7; 32], names: vec!["a:1".into()] };
+    pinned(&receive, &[&[9], &[7; 32], b"\x01\x03a:1"]);
+    pinned(&Reply::Referrers { count: 300 }, &[&[9], &[0xac, 2]]);
+    let listed = ListedReferrer { root: [5; 32], tag: "t".into(), blobs: 3 };
+    // One; its root, its tag, the number of its blobs.
+    pinned(&Peer::Referrers(vec![listed]), &[&[8, 1], &[5; 32], b"\x01t", &[3]]);
+    pinned(&Peer::Lacking(vec![0, 300]), &[&[9, 2, 0], &[0xac, 2]]);
+}
+
+#[test]
 fn replies_are_pinned() {
     let (image, listed) = image();
-    let opened =
-        Opened { store: "docker".into(), id_is_config: true, has_packages: false, version: "1".into() };
-    pinned(&Reply::Opened(opened), &[&[0], b"\x06docker", &[1, 0], b"\x011"]);
+    let opened = Opened {
+        store: "docker".into(),
+        id_is_config: true,
+        has_packages: false,
+        keeps_referrers: true,
+        version: "1".into(),
+    };
+    pinned(&Reply::Opened(opened), &[&[0], b"\x06docker", &[1, 0, 1], b"\x011"]);
     let images = Reply::Images { images: vec![image], unreadable: Vec::new(), names: vec!["a:1".into()] };
     pinned(&images, &[&[1, 1], &listed, &[0], b"\x01\x03a:1"]);
     let cost = Cost { layer: 2, path: "etc/".into(), files: 3, changed: true, raw: 300, packed: 4 };

@@ -19,6 +19,7 @@ fn bytes_and_texts_come_out_as_they_went_in() {
         store: "docker 20.10.24, overlay2".into(),
         id_is_config: true,
         has_packages: false,
+        keeps_referrers: true,
         version: "ä 1".into(),
     };
     let failed = Failure { kind: FailureKind::Broken, causes: vec!["a layer".into(), String::new()] };

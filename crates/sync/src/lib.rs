@@ -42,7 +42,7 @@ pub use event::{Event, Observer, Phase};
 pub use fallback::partial_images::PartialImages;
 pub use interrupt::Interrupt;
 pub use inventory::select::Pin;
-pub use options::{Direction, Identity, Options, PackedAgent, Retries, TransferMethod};
+pub use options::{Direction, Identity, Options, PackedAgent, Referrers, Retries, TransferMethod};
 pub use outcome::{LayerOutcome, Outcome};
 pub use partial::{PARTIAL_LIMIT, PartialEntry, Partials};
 pub use patch::{

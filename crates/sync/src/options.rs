@@ -38,6 +38,8 @@ pub struct Options {
     pub method: TransferMethod,
     /// The identity that an image keeps between stores that name images by manifests.
     pub identity: Identity,
+    /// The artifacts beside an image: signatures, attestations.
+    pub referrers: Referrers,
     /// An image of the target to use as the basis.
     pub basis: Option<ImageRef>,
     /// Account for the bytes that cross, by file.
@@ -67,6 +69,7 @@ impl Default for Options {
             compression: Compression::Auto,
             method: TransferMethod::Auto,
             identity: Identity::Exact,
+            referrers: Referrers::IfKept,
             basis: None,
             explain: false,
             interrupt: Interrupt::default(),
@@ -117,6 +120,18 @@ pub enum Identity {
     Exact,
     /// Its config and layers; these are not compressed.
     Content,
+}
+
+/// The artifacts beside an image, which two stores can keep.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Referrers {
+    /// They cross where both stores keep such, and the image keeps its ID.
+    #[default]
+    IfKept,
+    /// They cross, or no image does.
+    Required,
+    /// They stay.
+    Left,
 }
 
 /// The method by which layers get across.

@@ -83,6 +83,50 @@ impl Wrap {
     }
 }
 
+/// Adds an artifact with this text to a layout directory, as other tools do, under this name if there is one. Returns its
+/// descriptor.
+///
+/// # Errors
+///
+/// Fails if the layout cannot be read or written.
+pub fn add_artifact(
+    layout: &Path,
+    text: &str,
+    subject: Option<&Value>,
+    name: Option<&str>,
+) -> io::Result<Value> {
+    let blob = |bytes: &[u8], media_type: &str| {
+        let digest = hex(&sha256(bytes)).to_owned();
+        fs::write(layout.join("blobs/sha256").join(&digest), bytes)?;
+        io::Result::Ok(
+            json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len()}),
+        )
+    };
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let mut manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "artifactType": "application/vnd.example",
+        "config": blob(b"{}", "application/vnd.oci.empty.v1+json")?,
+        "layers": [blob(text.as_bytes(), "text/plain")?],
+    });
+    if let Some(subject) = subject {
+        manifest["subject"] = subject.clone();
+    }
+    let descriptor = blob(manifest.to_string().as_bytes(), media_type)?;
+    let mut entry = descriptor.clone();
+    if let Some(name) = name {
+        entry["annotations"] = json!({REF_NAME: name});
+    }
+    let index = layout.join("index.json");
+    let mut entries: Value = serde_json::from_slice(&fs::read(&index)?)?;
+    if let Some(entries) = entries["manifests"].as_array_mut() {
+        entries.push(entry);
+    }
+    fs::write(index, entries.to_string())?;
+    Ok(descriptor)
+}
+
 /// The `index.json` of these items. Names are written as containerd does, or the first of an item as skopeo does.
 fn index(items: &[Built], as_skopeo: bool) -> Value {
     let mut entries = Vec::new();

@@ -33,7 +33,7 @@ pub use image::{Built, BuiltImage, Document, ImageSpec, IndexSpec, Item, RootSpe
 pub use isolated::isolated;
 pub use junk::Junk;
 pub use layer::{Attributes, Layer, LayerBuilder};
-pub use layout::{Files, Wrap};
+pub use layout::{Files, Wrap, add_artifact};
 pub use linked::{Machine, linked};
 pub use model::{Snapshot, Wanted, What, files, host_platform};
 pub use packing::{Packing, unpack};

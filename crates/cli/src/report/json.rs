@@ -91,6 +91,7 @@ struct Result {
     reused: u64,
     packed_again: u64,
     seconds: f64,
+    referrers: u32,
     verified: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Explained>,
@@ -210,6 +211,7 @@ fn result(done: &Done<'_>) -> Result {
         reused: 0,
         packed_again: 0,
         seconds: seconds(done.took),
+        referrers: done.referrers,
         verified: done.verified,
         explain: None,
         error: None,

@@ -161,7 +161,13 @@ fn note(text: &str) -> Vec<u8> {
 
 pub(crate) fn opened(store: &str) -> Vec<u8> {
     let (store, version) = (store.to_owned(), TRICKS.to_owned());
-    reply(&Reply::Opened(Opened { store, id_is_config: true, has_packages: false, version }))
+    reply(&Reply::Opened(Opened {
+        store,
+        id_is_config: true,
+        has_packages: false,
+        keeps_referrers: false,
+        version,
+    }))
 }
 
 pub(crate) fn images(created: &str, names: &[&str]) -> Vec<u8> {

@@ -11,6 +11,7 @@ mod liars;
 mod links;
 mod patch;
 mod plugin;
+mod referrers;
 mod remote;
 mod saved;
 mod surroundings;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use dsync_e2e::{Bench, Side, layer};
 use dsync_lab::{EngineKind, EngineOptions, LoginOptions, Suite, User};
+use dsync_testkit::add_artifact;
 
 fn bench(suite: Option<Suite>) -> Bench {
     with_login(suite, LoginOptions::default())
@@ -96,6 +97,45 @@ fn holds_a_layer_whose_image_somebody_removes_meanwhile(suite: Option<Suite>) {
     let labels = bench.there().docker(&["content", "ls"]);
     assert!(!labels.contains("gc.root"), "nothing is held any more: {labels}");
     push().ok().says("current");
+}
+
+/// Signatures and attestations beside an image go along, by way of a layout that other tools wrote them to.
+fn keeps_referrers(suite: Option<Suite>) {
+    let bench = bench(suite);
+    bench.here().put(&bench.image("web:1").layer(&layer("containerd-signed", 10_000)));
+    let (name, id) = (bench.name("web:1"), bench.here().id("web:1").unwrap());
+    let layout = bench.layout("signed");
+    bench.run(&["--docker", "containerd", "--push", &layout.spec(), &name]).ok().says("added");
+    let root = serde_json::json!({"digest": id, "size": 1});
+    let hex = id.strip_prefix("sha256:").unwrap();
+    add_artifact(layout.dir(), "signature", None, Some(&format!("sha256-{hex}.sig"))).unwrap();
+    let bill = add_artifact(layout.dir(), "bill", Some(&root), None).unwrap();
+    bench
+        .push(&["--docker", &layout.spec(), "--remote-docker", "containerd", &name])
+        .ok()
+        .says("added")
+        .says(", with 2 referrers");
+    let repository = name.rsplit_once(':').unwrap().0;
+    let names = [
+        format!("docker.io/{repository}:1"),
+        format!("docker.io/{repository}:sha256-{hex}.sig"),
+        format!("localhost/docker-sync@{}", bill["digest"].as_str().unwrap()),
+    ];
+    assert_eq!(records(&bench.there(), "default"), names);
+    let pull = || bench.pull(&[&BOTH[..], &[&name]].concat()).ok();
+    pull().says("current, with 2 referrers");
+    assert_eq!(records(&bench.here(), "default"), names);
+    let report = bench.pull(&BOTH).ok();
+    assert_eq!(report.out.lines().filter(|line| line.contains("sha256-")).count(), 0, "{report}");
+    assert!(!pull().err.contains("referrer"));
+    // The collector leaves them alone.
+    bench.here().put(&bench.image("other:1").layer(&layer("containerd-unsigned", 1_000)));
+    let other = format!("docker.io/{}", bench.name("other:1"));
+    bench.here().docker(&["images", "rm", "--sync", &other]);
+    for text in ["signature", "bill"] {
+        let digest = dsync_core::Digest::of(text.as_bytes()).to_string();
+        assert_eq!(bench.here().docker(&["content", "get", &digest]), text);
+    }
 }
 
 /// The names and holds of runs that were killed go with the next one.
@@ -293,6 +333,12 @@ fn a_run_into_a_containerd_is_safe_from_kills() {
 
 #[test]
 #[ignore = "needs engines: cargo xtask test"]
+fn signatures_and_attestations_go_along_between_containerds() {
+    keeps_referrers(None);
+}
+
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn kubernetes_takes_note_of_an_image() {
     is_noted_by_kubernetes(None);
 }
@@ -313,5 +359,6 @@ fn all_of_it_holds_in(suite: Suite, version: &str) {
     is_found_and_updated(Some(suite), version);
     holds_a_layer_whose_image_somebody_removes_meanwhile(Some(suite));
     is_safe_from_kills(Some(suite));
+    keeps_referrers(Some(suite));
     is_noted_by_kubernetes(Some(suite));
 }

@@ -123,6 +123,20 @@ impl<W: Write> PartialArchive<W> {
         self.end()
     }
 
+    /// The whole archive of an artifact under each of these names, which are full ones.
+    pub(crate) fn artifact<'a>(
+        &mut self,
+        blobs: impl Iterator<Item = (&'a Digest, &'a [u8])>,
+        media_type: &str,
+        root: &BlobRef,
+        names: &[String],
+    ) -> Result<(), WriteError> {
+        for (digest, bytes) in blobs {
+            self.file(&blob(&digest.hex()), bytes)?;
+        }
+        self.name(media_type, root, names)
+    }
+
     /// The whole archive of a document that the store has already, under each of these names, which are full ones.
     pub(crate) fn name(
         &mut self,

@@ -165,7 +165,7 @@ impl Store for ClientStore {
                 Ok(ids.iter().map(|id| Some(id.digest())).collect())
             }
             Some(content) => {
-                let config = |id| containerd::image(content, id, &self.platform).ok()?.config;
+                let config = |id| containerd::image(content, id, &self.platform).ok()??.config;
                 Ok(ids.iter().map(config).collect())
             }
             None => Fetch(&self.program).configs(ids, &self.platform),

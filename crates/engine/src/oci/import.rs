@@ -14,6 +14,7 @@ use crate::archive::{is_gzip, is_zstd, peek};
 use crate::blob::BlobRef;
 use crate::manifest::{Descriptor, GZIP_LAYER, LAYER, MANIFEST, ZSTD_LAYER, manifest};
 use crate::package::{Package, PackedLayer};
+use crate::referrers::WholeReferrer;
 use crate::store::{Import, ImportIdentity, StoreError};
 use crate::watched::WatchedWriter;
 
@@ -42,20 +43,13 @@ impl<'a> LayoutImport<'a> {
         Ok(Self { layout, directory, identity, layers: HashMap::new(), failed: false })
     }
 
-    /// A file that other processes take for alive.
-    fn temporary(&self) -> Result<NamedTempFile, StoreError> {
-        let _lock = self.directory.lock()?;
-        let file = temporary(&self.directory.blobs()).and_then(|file| file.as_file().lock().map(|()| file));
-        file.map_err(|error| self.layout.io("takes no new blobs", error))
-    }
-
     fn receive(
         &self,
         digest: &Digest,
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<NamedTempFile, StoreError> {
-        let mut file = HashingWriter::new(WatchedWriter::new(self.temporary()?));
+        let mut file = HashingWriter::new(WatchedWriter::new(live_file(self.layout, self.directory)?));
         let written = write(&mut file);
         let came = file.len();
         let (got, file) = file.digest();
@@ -133,11 +127,7 @@ impl<'a> LayoutImport<'a> {
 
     fn write(&self, bytes: &[u8]) -> Result<BlobRef, StoreError> {
         let blob = BlobRef { digest: Digest::of(bytes), size: bytes.len() as u64 };
-        if !self.layout.has(&blob) {
-            let mut file = self.temporary()?;
-            file.write_all(bytes).map_err(|error| self.layout.io("takes no new blobs", error))?;
-            self.keep(file, &blob.digest)?;
-        }
+        keep_blob(self.layout, self.directory, &blob.digest, bytes)?;
         Ok(blob)
     }
 
@@ -149,6 +139,51 @@ impl<'a> LayoutImport<'a> {
     fn broken(&self, reason: &str) -> StoreError {
         StoreError::Broken { what: format!("the image for {}", self.layout.name()), reason: reason.into() }
     }
+}
+
+/// Takes artifacts: their blobs first, and then all entries at once.
+pub(super) fn add_referrers(
+    layout: &Layout,
+    names: &[ImageRef],
+    referrers: &[WholeReferrer],
+) -> Result<(), StoreError> {
+    let directory = layout.directory()?;
+    for referrer in referrers {
+        for (digest, bytes) in referrer.blobs().rev() {
+            keep_blob(layout, directory, digest, bytes)?;
+        }
+    }
+    let _lock = directory.lock()?;
+    let mut index = layout.index()?;
+    let before = index.to_bytes();
+    for referrer in referrers.iter().map(WholeReferrer::referrer) {
+        index.refer(referrer, &referrer.names_beside(names));
+    }
+    if index.to_bytes() == before { Ok(()) } else { directory.replace_index(&index) }
+}
+
+/// A file that other processes take for alive.
+fn live_file(layout: &Layout, directory: &Directory) -> Result<NamedTempFile, StoreError> {
+    let _lock = directory.lock()?;
+    let file = temporary(&directory.blobs()).and_then(|file| file.as_file().lock().map(|()| file));
+    file.map_err(|error| layout.io("takes no new blobs", error))
+}
+
+/// Writes a blob, unless it is there.
+fn keep_blob(
+    layout: &Layout,
+    directory: &Directory,
+    digest: &Digest,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    if layout.has(&BlobRef { digest: *digest, size: bytes.len() as u64 }) {
+        return Ok(());
+    }
+    let mut file = live_file(layout, directory)?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.persist(directory.blob_path(digest)).map_err(|error| error.error));
+    written.map(drop).map_err(|error| layout.io("takes no new blobs", error))
 }
 
 impl Import for LayoutImport<'_> {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::blob::BlobRef;
 use crate::manifest::{CONTAINERD_NAME, REF_NAME};
+use crate::referrers::{Referrer, ReferrerTag};
 
 /// The document.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,6 +94,41 @@ impl LayoutIndex {
         self.replace(kept);
     }
 
+    /// Adds an artifact with these names; in place of them, where there are none, its tag alone. Entries that have one of
+    /// them lose it.
+    pub(super) fn refer(&mut self, referrer: &Referrer, names: &[ImageRef]) {
+        let root = &referrer.root;
+        if !self.entries().iter().any(|entry| BlobRef::parse(entry).as_ref() == Some(root)) {
+            self.add(&referrer.media_type, root);
+        }
+        let mut entries = self.entries().to_vec();
+        let is_it = |entry: &Value| BlobRef::parse(entry).as_ref() == Some(root);
+        let Some(at) = entries.iter().position(is_it) else { return };
+        match &referrer.tag {
+            None => {}
+            Some(_) if !names.is_empty() => self.tag(at, names),
+            Some(tag) => {
+                let has_tag = |entry: &Value| annotation(entry, REF_NAME) == Some(&tag.to_string());
+                for other in entries.iter_mut().filter(|entry| has_tag(entry) && !is_it(entry)) {
+                    *other = without_name(other.take());
+                }
+                if !entries.iter().any(|entry| is_it(entry) && has_tag(entry)) {
+                    let tagged =
+                        with_annotation(without_name(entries[at].clone()), REF_NAME, tag.to_string());
+                    let is_unnamed = |entry: &Value| {
+                        let names = [CONTAINERD_NAME, REF_NAME];
+                        is_it(entry) && names.iter().all(|key| annotation(entry, key).is_none())
+                    };
+                    match entries.iter().position(is_unnamed) {
+                        Some(at) => entries[at] = tagged,
+                        None => entries.push(tagged),
+                    }
+                }
+                self.replace(entries);
+            }
+        }
+    }
+
     fn replace(&mut self, entries: Vec<Value>) {
         self.0.insert("manifests".into(), Value::Array(entries));
     }
@@ -101,13 +137,22 @@ impl LayoutIndex {
 /// The name of an entry, if it has one that can be an image's. containerd's is a full one, the other may be only a tag:
 /// then engines take it for a name, `latest` for `latest:latest`, and so does this.
 pub(super) fn name(entry: &Value) -> Option<ImageRef> {
-    let annotation = |key: &str| entry.get("annotations")?.get(key)?.as_str().filter(|name| !name.is_empty());
-    let name = annotation(CONTAINERD_NAME).or_else(|| annotation(REF_NAME))?;
+    let name = annotation(entry, CONTAINERD_NAME).or_else(|| annotation(entry, REF_NAME))?;
     // A name with a digest still names the image of this name and tag.
     match name.split_once('@') {
         Some((name, _)) => name.rsplit('/').next()?.contains(':').then(|| name.parse().ok())?,
         None => name.parse().ok(),
     }
+}
+
+/// The tag of an entry, if it is that of a referrer.
+pub(super) fn referrer_tag(entry: &Value) -> Option<ReferrerTag> {
+    let names = [CONTAINERD_NAME, REF_NAME];
+    names.into_iter().find_map(|key| ReferrerTag::in_name(annotation(entry, key)?))
+}
+
+fn annotation<'a>(entry: &'a Value, key: &str) -> Option<&'a str> {
+    entry.get("annotations")?.get(key)?.as_str().filter(|name| !name.is_empty())
 }
 
 fn without_name(mut entry: Value) -> Value {
@@ -118,12 +163,16 @@ fn without_name(mut entry: Value) -> Value {
     entry
 }
 
-fn with_name(mut entry: Value, name: &ImageRef) -> Value {
+fn with_name(entry: Value, name: &ImageRef) -> Value {
+    let entry = with_annotation(entry, CONTAINERD_NAME, name.qualified());
+    with_annotation(entry, REF_NAME, name.to_string())
+}
+
+fn with_annotation(mut entry: Value, key: &str, text: String) -> Value {
     if let Some(entry) = entry.as_object_mut() {
         let annotations = entry.entry("annotations").or_insert_with(|| json!({}));
         if let Some(annotations) = annotations.as_object_mut() {
-            annotations.insert(CONTAINERD_NAME.into(), name.qualified().into());
-            annotations.insert(REF_NAME.into(), name.to_string().into());
+            annotations.insert(key.into(), text.into());
         }
     }
     entry

@@ -24,6 +24,7 @@ use crate::demand::{Demand, Disk, ImportSize, Purpose};
 use crate::layers::{Blobs as _, export};
 use crate::nested::nested;
 use crate::package::Package;
+use crate::referrers::{self, Candidate, Referrer, WholeReferrer};
 use crate::store::{
     Description, Export, Holdings, Import, ImportIdentity, LayerSink, Nested, Store, StoreError, StoreKind,
 };
@@ -136,6 +137,22 @@ impl Store for OciStore {
         let demand =
             |folder| Demand { purpose: Purpose::Images, folder, bytes: size.given, disk: Disk::Here };
         folder.ok().map(demand).into_iter().collect()
+    }
+
+    fn keeps_referrers(&self) -> bool {
+        true
+    }
+
+    fn referrers(&self, package: &Package) -> Result<Vec<Referrer>, StoreError> {
+        let index = self.layout.index()?;
+        let candidate =
+            |entry| Some(Candidate { root: BlobRef::parse(entry)?, tag: index::referrer_tag(entry) });
+        let candidates = index.entries().iter().filter_map(candidate).collect();
+        referrers::find(package, candidates, &mut Whole(&self.layout))
+    }
+
+    fn add_referrers(&self, names: &[ImageRef], referrers: &[WholeReferrer]) -> Result<(), StoreError> {
+        import::add_referrers(&self.layout, names, referrers)
     }
 
     fn import<'a>(&'a self, identity: ImportIdentity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {

@@ -10,7 +10,7 @@ use crate::blob::BlobRef;
 use crate::manifest::{INDEX, MANIFEST};
 
 /// The media type of a document. Older ones need not have it.
-pub(super) fn media_type(json: &Value) -> String {
+pub(crate) fn media_type(json: &Value) -> String {
     let plain = |text: &&str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/.+-".contains(&b));
     let default = if json.get("manifests").is_some() { INDEX } else { MANIFEST };
     json.get("mediaType").and_then(Value::as_str).filter(plain).unwrap_or(default).to_owned()
@@ -30,6 +30,14 @@ pub(super) fn is_config(manifest: &Value) -> bool {
 /// The entries of an index.
 pub(super) fn entries(index: &Value) -> &[Value] {
     index.get("manifests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// All that a manifest or an index names, its subject left out; `None` where that is not well formed.
+pub(crate) fn members(document: &Value) -> Option<Vec<BlobRef>> {
+    let list = |key: &str| document.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let all = list("manifests").iter().chain(list("layers")).chain(document.get("config"));
+    // Manifests of artifacts had their blobs in `blobs` before version 1.1 of the specification.
+    all.chain(list("blobs")).map(BlobRef::parse).collect()
 }
 
 /// The entry of an index for this digest.

@@ -14,10 +14,12 @@ use serde_json::Value;
 
 use crate::blob::BlobRef;
 use crate::host;
-use descriptor::{entries, media_type};
+use descriptor::entries;
 use walk::{DEEPEST, Member, Walk, parse};
 
-pub(crate) use descriptor::{elsewhere, entry_of, for_platform, is_attestation, platform};
+pub(crate) use descriptor::{
+    elsewhere, entry_of, for_platform, is_attestation, media_type, members, platform,
+};
 pub use walk::PackedLayer;
 pub(crate) use walk::{DocumentSource, LARGEST_DOCUMENT, PackageError, total_size};
 
@@ -140,6 +142,11 @@ impl Package {
             (!named.is_empty()).then_some((*digest, named))
         };
         self.documents.iter().filter_map(named).collect()
+    }
+
+    /// True if it is no image, and nothing that could be one: a signature, a chart.
+    pub(crate) fn is_artifact(&self) -> bool {
+        self.images.is_empty() && self.absent.is_empty() && self.flaws.is_empty()
     }
 
     /// The reasons for which images of it cannot be used.

@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use dsync_proto::{
     Channel, Compression, Event, Examined, Failure, FailureKind, Folder, FolderPurpose, HEADER_LEN, Header,
-    Holder, Known, ListedConfig, ListedImage, ListedPlatform, Offer, Open, Peer, Receive, Reply, Request,
-    Status, Stored, Survey, Want, decode, encode,
+    Holder, Known, ListedConfig, ListedImage, ListedPlatform, ListedReferrer, Offer, Open, Peer, Receive,
+    Reply, Request, Status, Stored, Survey, Want, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +113,8 @@ fn seeds() -> Vec<Vec<u8>> {
         folders: vec![folder],
         probe: vec![7; 5],
     };
+    let listed_referrer =
+        ListedReferrer { root: [6; 32], tag: format!("sha256-{}.sig", "0".repeat(64)), blobs: 3 };
     vec![
         seed(0, &Request::Open(open)),
         seed(0, &Request::List { patterns: vec!["app:*".into()] }),
@@ -120,10 +122,15 @@ fn seeds() -> Vec<Vec<u8>> {
         seed(0, &Request::Receive(receive)),
         seed(0, &Request::Configs { images: vec![[5; 32]] }),
         seed(0, &Request::Examine { tmpfolder: "/t".into(), probe: vec![7; 9], wanted: 5 }),
+        seed(0, &Request::SendReferrers { image: [5; 32] }),
+        seed(0, &Request::ReceiveReferrers { image: [5; 32], names: vec!["app:1".into()] }),
         seed(1, &Reply::Surveyed(vec![survey])),
         seed(1, &Reply::Examined(examined)),
         seed(1, &Reply::Failed(failure)),
         seed(1, &Reply::Configs(vec![None, Some([6; 32])])),
+        seed(1, &Reply::Referrers { count: 3 }),
+        seed(2, &Peer::Referrers(vec![listed_referrer])),
+        seed(2, &Peer::Lacking(vec![0])),
         seed(2, &Peer::Want(want)),
         seed(2, &Peer::Offer(offer)),
         seed(2, &Peer::Question { question: vec![1, 2, 3, 4] }),

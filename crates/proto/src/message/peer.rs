@@ -42,6 +42,22 @@ pub enum Peer {
     Abort,
     /// Target to source, when it has read its basis: for each layer of the basis in `Want`, in its order, the proof of possession.
     Proofs(#[serde(deserialize_with = "budget::list")] Vec<PossessionProof>),
+    /// Source to target: the artifacts beside an image.
+    Referrers(#[serde(deserialize_with = "budget::list")] Vec<ListedReferrer>),
+    /// Target to source: the places in the list of `Referrers` of those that it lacks.
+    Lacking(#[serde(deserialize_with = "budget::list")] Vec<u32>),
+}
+
+/// An artifact beside an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedReferrer {
+    /// The digest of its manifest, or of an index of several.
+    pub root: [u8; 32],
+    /// `sha256-HEX.sig`; empty for one without a tag.
+    #[serde(deserialize_with = "budget::text")]
+    pub tag: String,
+    /// The number of blobs that it is made of, the root included.
+    pub blobs: u32,
 }
 
 /// The first bytes of a layer's diff id. Two layers of a host with the same ones cost bytes, and nothing else.

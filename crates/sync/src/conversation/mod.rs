@@ -13,7 +13,7 @@
 //! | [`Contents`](Step::Contents) | source | stream | where there is a basis |
 //! | [`Cold`](Step::Cold) | source | stream | where there is none, in place of the three before |
 //!
-//! `docs/protocol.md` has the bytes.
+//! The artifacts beside an image cross in a conversation of their own ([`referrers`]). `docs/protocol.md` has the bytes.
 
 pub(crate) mod cold;
 pub(crate) mod contents;
@@ -26,6 +26,7 @@ pub(crate) mod parts;
 pub(crate) mod possession;
 mod question;
 pub(crate) mod reconcile;
+pub(crate) mod referrers;
 pub(crate) mod want;
 
 use dsync_core::{DiffId, Platform};

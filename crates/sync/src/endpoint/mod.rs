@@ -4,6 +4,7 @@
 
 pub(crate) mod examine;
 mod patience;
+mod referrers;
 mod verify;
 
 use std::io;
@@ -78,7 +79,13 @@ pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) => return Err(error),
         };
-        let moves = matches!(request, Request::Send { .. } | Request::Receive(_));
+        let moves = matches!(
+            request,
+            Request::Send { .. }
+                | Request::Receive(_)
+                | Request::SendReferrers { .. }
+                | Request::ReceiveReferrers { .. }
+        );
         if let Request::Open(open) = &request {
             link.set_timeout(timeout(open));
             let limit =
@@ -173,7 +180,13 @@ impl Endpoint {
         let description = self.store.describe();
         let id_is_config = description.kind.id_of() == IdOf::Config;
         let has_packages = self.store.has_packages();
-        Reply::Opened(Opened { store: description.name, id_is_config, has_packages, version: version.into() })
+        Reply::Opened(Opened {
+            store: description.name,
+            id_is_config,
+            has_packages,
+            keeps_referrers: self.store.keeps_referrers(),
+            version: version.into(),
+        })
     }
 
     fn answer(&self, request: Request, link: &mut Link) -> Result<Reply, EndpointError> {
@@ -198,6 +211,14 @@ impl Endpoint {
                 let key = Some(key);
                 let how = Sending { compression, speed, dry_run, explain, preserved, prove, key };
                 source::send(&*self.store, &held, link, &image, &how, &self.workspace)
+            }
+            Request::SendReferrers { image } => {
+                let image = ImageId::from_bytes(image);
+                referrers::send(&*self.store, link, &image, self.platform.as_ref())
+            }
+            Request::ReceiveReferrers { image, names } => {
+                let (image, names) = (ImageId::from_bytes(image), names_from_wire(&names)?);
+                referrers::receive(&*self.store, link, &image, &names, self.platform.as_ref())
             }
             Request::Verify { image } => {
                 link.outbox.event(&Event::Phase(Phase::Verify));

@@ -43,7 +43,13 @@ struct Connection {
 }
 
 fn unopened() -> Opened {
-    Opened { store: String::new(), id_is_config: true, has_packages: false, version: String::new() }
+    Opened {
+        store: String::new(),
+        id_is_config: true,
+        has_packages: false,
+        keeps_referrers: false,
+        version: String::new(),
+    }
 }
 
 impl End {

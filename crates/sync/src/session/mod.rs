@@ -29,12 +29,12 @@ use crate::event::{Event, Observer};
 use crate::fallback::partial_images::PartialImages;
 use crate::inventory::select::{Pin, Selector};
 use crate::link::Link;
-use crate::options::{Direction, Identity, Options};
+use crate::options::{Direction, Identity, Options, Referrers};
 use crate::outcome::Outcome;
 use crate::traffic::Traffic;
 use crate::transport::connection::{Local, Served};
 use crate::transport::destination::{self, Remote};
-use crate::transport::link_speed;
+use crate::transport::link_speed::{self, Speed};
 use chosen::Chosen;
 use end::End;
 use report::{Entry, Report};
@@ -158,6 +158,12 @@ impl Session {
         self.retrying(|pair| pair.verify(entry, also))
     }
 
+    /// Brings the artifacts beside an image that is there, where both stores keep such. They get their tags beside the
+    /// name of the entry and those of `also`. Returns how many the target lacked.
+    pub fn sync_referrers(&mut self, entry: &Entry, also: &[ImageRef]) -> Result<u32, Error> {
+        self.retrying(|pair| pair.sync_referrers(entry, also))
+    }
+
     /// The bytes that crossed connections until now.
     pub fn traffic(&self) -> Traffic {
         let ends = [&self.source].into_iter().chain(&self.targets).map(End::traffic);
@@ -273,8 +279,41 @@ impl Pair<'_> {
         }
     }
 
+    /// Brings the artifacts beside an image that is there. Returns how many the target lacked.
+    fn sync_referrers(&mut self, entry: &Entry, also: &[ImageRef]) -> Result<u32, Error> {
+        if self.options.referrers == Referrers::Left || self.keeps_no_referrers().is_some() {
+            return Ok(0);
+        }
+        let image = *entry.image.id.as_bytes();
+        let names = entry.name.iter().chain(also).map(ToString::to_string).collect();
+        let (send, receive) = (Request::SendReferrers { image }, Request::ReceiveReferrers { image, names });
+        match self.exchange(&send, &receive)? {
+            (Reply::Referrers { .. }, Reply::Referrers { count }, _) => Ok(count),
+            (Reply::Referrers { .. }, ..) => Err(self.target.out_of_turn("referrers")),
+            _ => Err(self.source.out_of_turn("referrers")),
+        }
+    }
+
+    /// The reason why artifacts beside images cannot cross, if there is one.
+    fn keeps_no_referrers(&self) -> Option<String> {
+        let ends = [&*self.source, &*self.target];
+        match ends.into_iter().find(|end| !end.store.keeps_referrers) {
+            Some(End { host, store, .. }) => Some(format!(
+                "{} on {host} keeps no signatures and attestations beside images; a containerd or an OCI layout does",
+                store.store
+            )),
+            None if !self.exact() => {
+                Some("what is signed is the image's ID, which stays with --identity exact".into())
+            }
+            None => None,
+        }
+    }
+
     /// Brings one image over, or finds out what that would cost. It gets the names `also`, beside that of the entry.
     fn sync(&mut self, entry: &Entry, also: &[ImageRef], dry_run: bool) -> Result<Outcome, Error> {
+        if let (Referrers::Required, Some(reason)) = (self.options.referrers, self.keeps_no_referrers()) {
+            return Err(failed(&Host::Here, FailureKind::Usage, reason));
+        }
         let entry = &Entry { image: self.with_config(&entry.image)?, ..entry.clone() };
         let label = entry.label();
         if self.options.interrupt.happened() {
@@ -367,18 +406,7 @@ impl Pair<'_> {
             prove,
             key,
         };
-        // The remote first: where it cannot be told, the end of this host must not wait for it.
-        if self.source.is_remote() {
-            self.source.tell(&send)?;
-            self.target.tell(&receive)?;
-        } else {
-            self.target.tell(&receive)?;
-            self.source.tell(&send)?;
-        }
-        let (source, target) = (&mut *self.source, &mut *self.target);
-        let relay::Relayed { sent, received, speed } =
-            relay::both(source.side(), target.side(), &**self.observer);
-        let (sent, received) = self.both_replies(sent, received)?;
+        let (sent, received, speed) = self.exchange(&send, &receive)?;
         if let Some(speed) = speed.get() {
             self.source.remember_speed(speed);
             self.target.remember_speed(speed);
@@ -387,6 +415,23 @@ impl Pair<'_> {
         let after = self.traffic();
         let traffic = after.minus(before);
         Ok(Outcome { traffic, ..outcome })
+    }
+
+    /// Has source and target talk, until both have replied.
+    fn exchange(&mut self, send: &Request, receive: &Request) -> Result<(Reply, Reply, Speed), Error> {
+        // The remote first: where it cannot be told, the end of this host must not wait for it.
+        if self.source.is_remote() {
+            self.source.tell(send)?;
+            self.target.tell(receive)?;
+        } else {
+            self.target.tell(receive)?;
+            self.source.tell(send)?;
+        }
+        let (source, target) = (&mut *self.source, &mut *self.target);
+        let relay::Relayed { sent, received, speed } =
+            relay::both(source.side(), target.side(), &**self.observer);
+        let (sent, received) = self.both_replies(sent, received)?;
+        Ok((sent, received, speed))
     }
 
     /// The outcome of a transfer by the replies of both ends, but for its traffic.

@@ -32,7 +32,7 @@ pub(super) fn end(answer: impl Fn(&Request) -> Reply + Send + 'static) -> (Local
 
 pub(super) fn opened(store: &str) -> Reply {
     let (store, version) = (store.to_owned(), String::new());
-    Reply::Opened(Opened { store, id_is_config: true, has_packages: false, version })
+    Reply::Opened(Opened { store, id_is_config: true, has_packages: false, keeps_referrers: false, version })
 }
 
 fn image(config: ListedConfig) -> ListedImage {
@@ -318,7 +318,13 @@ fn a_config_or_a_platform_that_was_asked_for_has_to_be_proven_of_what_keeps_its_
     let proven_for = |selector: &str, platform: Option<&str>| {
         let packages = || {
             let store = "docker".to_owned();
-            Reply::Opened(Opened { store, id_is_config: false, has_packages: true, version: String::new() })
+            Reply::Opened(Opened {
+                store,
+                id_is_config: false,
+                has_packages: true,
+                keeps_referrers: true,
+                version: String::new(),
+            })
         };
         let (local, heard) = end(move |request| match request {
             Request::Open(_) => packages(),

@@ -23,7 +23,13 @@ fn attack(evil: &mut Evil, how: fn(&mut Evil) -> Done) -> Done {
         match evil.request()? {
             Request::Open(_) => {
                 let (store, version) = ("docker".into(), "test".into());
-                let opened = Opened { store, id_is_config: true, has_packages: false, version };
+                let opened = Opened {
+                    store,
+                    id_is_config: true,
+                    has_packages: false,
+                    keeps_referrers: false,
+                    version,
+                };
                 evil.reply(&Reply::Opened(opened))?;
             }
             Request::Survey { images, .. } => {
@@ -142,7 +148,13 @@ fn a_survey_of_nothing_does_not_fill_memory() {
             let mut say = || {
                 evil.request()?;
                 let (store, version) = ("docker".into(), "test".into());
-                let opened = Opened { store, id_is_config: true, has_packages: false, version };
+                let opened = Opened {
+                    store,
+                    id_is_config: true,
+                    has_packages: false,
+                    keeps_referrers: false,
+                    version,
+                };
                 evil.reply(&Reply::Opened(opened))?;
                 evil.request()?;
                 // The third kind of reply, and each survey of six zeros.

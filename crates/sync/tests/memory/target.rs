@@ -56,7 +56,7 @@ fn image(layers: u32) -> ListedImage {
 
 fn opened(has_packages: bool) -> Reply {
     let (store, version) = ("docker".into(), "test".into());
-    Reply::Opened(Opened { store, id_is_config: true, has_packages, version })
+    Reply::Opened(Opened { store, id_is_config: true, has_packages, keeps_referrers: false, version })
 }
 
 /// Answers until the image is asked for, and then attacks.

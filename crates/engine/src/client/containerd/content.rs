@@ -67,9 +67,9 @@ impl ContentStore {
         let mut others: Vec<String> = Vec::new();
         for (id, names) in listed {
             match image(self, &id, platform) {
-                Ok(image) => images.push(Image { names, ..image }),
+                Ok(Some(image)) => images.push(Image { names, ..image }),
                 // Of another platform alone, broken, or elsewhere: the engine is asked.
-                Err(_) => others.push(id.to_string()),
+                Ok(None) | Err(_) => others.push(id.to_string()),
             }
         }
         let others: Vec<&str> = others.iter().map(String::as_str).collect();

@@ -9,6 +9,7 @@ use crate::blob::BlobRef;
 use crate::layers::Blobs;
 use crate::nested::{Places, nested};
 use crate::package::{DocumentSource, LARGEST_DOCUMENT, Package, PackageError, total_size};
+use crate::referrers::{self, Candidate, Referrer, ReferrerTag};
 use crate::store::{Nested, StoreError};
 
 /// The blobs of a content store, and which there are.
@@ -20,14 +21,20 @@ pub(crate) trait Content: Blobs {
     fn has(&self, blob: &BlobRef) -> bool;
 }
 
-/// The image with this ID, without names; or the reason why there is none for this platform.
-pub(crate) fn image(content: &dyn Content, id: &ImageId, platform: &Platform) -> Result<Image, String> {
+/// The image with this ID, without names; `None` for an artifact that is none; or the reason why there is none for this
+/// platform.
+pub(crate) fn image(
+    content: &dyn Content,
+    id: &ImageId,
+    platform: &Platform,
+) -> Result<Option<Image>, String> {
     let package = package(content, id, None).map_err(|error| match error {
         StoreError::Broken { reason, .. } => reason,
         other => other.to_string(),
     })?;
     match package.image(platform) {
-        Some((config, layers)) => Ok(Image::unnamed(*id, config, total_size(&layers))),
+        Some((config, layers)) => Ok(Some(Image::unnamed(*id, config, total_size(&layers)))),
+        None if package.is_artifact() => Ok(None),
         None => Err(package.flaws().first().cloned().unwrap_or_else(|| {
             let platforms = package.platforms().join(", ");
             format!("it has no image for {platform}, only for {platforms}: --platform chooses one")
@@ -72,6 +79,19 @@ pub(crate) fn held(content: &dyn Content, images: &[Image]) -> HashMap<Digest, u
     packages
         .flat_map(|package| package.layers().iter().map(|l| (l.blob.digest, l.blob.size)).collect::<Vec<_>>())
         .collect()
+}
+
+/// The artifacts among these records, each a name and what it names, that refer to an image.
+pub(crate) fn referrers<'a>(
+    content: &dyn Content,
+    package: &Package,
+    records: impl Iterator<Item = (&'a str, ImageId)>,
+) -> Result<Vec<Referrer>, StoreError> {
+    let candidate = |(name, id): (&str, ImageId)| {
+        let (digest, tag) = (id.digest(), ReferrerTag::in_name(name));
+        Some(Candidate { root: BlobRef { digest, size: content.size(&digest)? }, tag })
+    };
+    referrers::find(package, records.filter_map(candidate).collect(), &mut Whole(content))
 }
 
 struct Whole<'a>(&'a dyn Content);

@@ -9,4 +9,4 @@ mod database;
 mod images;
 
 pub(super) use content::{BlobFolder, ContentStore, broken};
-pub(super) use images::{Content, find_nested, held, image, package};
+pub(super) use images::{Content, find_nested, held, image, package, referrers};

@@ -51,7 +51,8 @@ impl Daemon {
         let mut all = Inventory::default();
         for (id, names) in named {
             match containerd::image(&self.blobs, &id, &self.platform) {
-                Ok(image) => all.images.push(Image { names, ..image }),
+                Ok(Some(image)) => all.images.push(Image { names, ..image }),
+                Ok(None) => {}
                 Err(reason) => all.unreadable.push(Unreadable { id: Some(id), names, reason }),
             }
         }

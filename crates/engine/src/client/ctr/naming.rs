@@ -14,6 +14,7 @@ use crate::client::fed_archive::unwritten;
 use crate::client::temporary_names::TemporaryName;
 use crate::layers::Blobs as _;
 use crate::package::Package;
+use crate::referrers::WholeReferrer;
 use crate::store::StoreError;
 
 impl Daemon {
@@ -45,6 +46,24 @@ impl Daemon {
             self.remove(&unnamed);
         }
         Ok(())
+    }
+
+    /// Takes an artifact, with its tag beside each of these names of its image; without a tag or a name, with one by its
+    /// digest.
+    pub(super) fn add_referrer(&self, image: &[ImageRef], whole: &WholeReferrer) -> Result<(), StoreError> {
+        let referrer = whole.referrer();
+        let names = referrer.names_beside(image);
+        let full: Vec<String> = match names.is_empty() {
+            false => names.iter().map(ImageRef::qualified).collect(),
+            true => vec![unnamed(&ImageId::from(referrer.root.digest))],
+        };
+        let mut importing = self.feed_import(None, false)?;
+        let mut archive = PartialArchive::new(Vec::new());
+        archive.artifact(whole.blobs(), &referrer.media_type, &referrer.root, &full).map_err(unwritten)?;
+        let written = importing.write_all(&archive.into_inner());
+        importing.finish()?;
+        written
+            .map_err(|source| StoreError::Io { what: "the client stopped reading a referrer".into(), source })
     }
 
     /// Has an index keep all that it names and is there: the client sees to one platform only.

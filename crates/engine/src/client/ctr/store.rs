@@ -7,6 +7,7 @@ use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform
 
 use super::daemon::Daemon;
 use super::import::CtrImport;
+use super::records;
 use crate::blob::BlobRef;
 use crate::client::containerd;
 use crate::client::daemon_host::KernelHost;
@@ -14,6 +15,7 @@ use crate::demand::{Demand, Disk, ImportSize, Purpose};
 use crate::host;
 use crate::layers::{self, Blobs as _};
 use crate::package::Package;
+use crate::referrers::{Referrer, WholeReferrer};
 use crate::store::{
     Description, Export, Holdings, Import, ImportIdentity, LayerSink, Nested, Store, StoreError, StoreKind,
 };
@@ -44,7 +46,7 @@ impl Store for CtrStore {
     }
 
     fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
-        let config = |id| containerd::image(&self.0.blobs, id, &self.0.platform).ok()?.config;
+        let config = |id| containerd::image(&self.0.blobs, id, &self.0.platform).ok()??.config;
         Ok(ids.iter().map(config).collect())
     }
 
@@ -116,6 +118,22 @@ impl Store for CtrStore {
         let runs =
             platform.runs_on(&host) || platform.os == host.os && emulated.contains(&platform.architecture);
         (!runs).then_some(host)
+    }
+
+    fn keeps_referrers(&self) -> bool {
+        true
+    }
+
+    fn referrers(&self, package: &Package) -> Result<Vec<Referrer>, StoreError> {
+        let records = records::list(&self.0.ctr)?;
+        self.0.blobs.refresh()?;
+        self.0.blobs.prefetch(records.iter().map(|record| record.id.digest()));
+        let records = records.iter().map(|record| (record.name.as_str(), record.id));
+        containerd::referrers(&self.0.blobs, package, records)
+    }
+
+    fn add_referrers(&self, names: &[ImageRef], referrers: &[WholeReferrer]) -> Result<(), StoreError> {
+        referrers.iter().try_for_each(|referrer| self.0.add_referrer(names, referrer))
     }
 
     fn import<'a>(&'a self, identity: ImportIdentity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
