@@ -29,6 +29,7 @@ const OUTPUT: &str = "Output";
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     arg_required_else_help = true,
+    args_override_self = true,
     override_usage = "docker-sync [OPTIONS] REMOTE [IMAGE]..."
 )]
 pub(crate) struct Cli {
@@ -446,6 +447,8 @@ pub(crate) struct ConnectionArgs {
     pub(crate) tmpfolder: Option<PathBuf>,
 
     /// Seconds without a word from the other side after which it is given up; 0 for never
+    ///
+    /// Until the other side has spoken, two minutes come on top where ssh may be asking a person for a password.
     #[arg(
         long,
         value_name = "N",

@@ -141,8 +141,10 @@ fn partial_total(partials: &[PartialEntry], done: &str) -> String {
 fn partial_table(partials: &[PartialEntry]) -> String {
     let mut text = String::new();
     if !partials.is_empty() {
-        let row =
-            |partial: &PartialEntry| (partial_label(partial), bytes(partial.size), ago(partial_age(partial)));
+        let row = |partial: &PartialEntry| {
+            let age = if partial.in_use { "in progress".into() } else { ago(partial_age(partial)) };
+            (partial_label(partial), bytes(partial.size), age)
+        };
         let heading = ("PARTIAL TRANSFER".to_owned(), "SIZE".to_owned(), "BROKE OFF".to_owned());
         let rows: Vec<_> = std::iter::once(heading).chain(partials.iter().map(row)).collect();
         let width = rows.iter().map(|(image, ..)| image.chars().count()).max().unwrap_or(0);
@@ -244,14 +246,20 @@ mod tests {
             names: names.iter().map(ToString::to_string).collect(),
             size,
             written: SystemTime::now() - Duration::from_secs(hours * 3600),
+            in_use: hours == 0,
         };
-        let partials = [partial(&["shop/web:2"], 91_000_000, 1), partial(&[], 800, 50)];
+        let partials = [
+            partial(&["shop/web:2"], 91_000_000, 1),
+            partial(&[], 800, 50),
+            partial(&["shop/web:3"], 200, 0),
+        ];
         insta::assert_snapshot!(partial_table(&partials) + &partial_total(&partials, ""), @"
         PARTIAL TRANSFER      SIZE  BROKE OFF
         shop/web:2         91.0 MB  1 hour ago
         ca978112ca1b         800 B  2 days ago
+        shop/web:3           200 B  in progress
 
-        2 partial transfers, 91.0 MB
+        3 partial transfers, 91.0 MB
         ");
         assert_eq!(partial_table(&[]), "");
         let fields = partial_plain(&partials);

@@ -15,6 +15,8 @@ use crate::style::{self, paint};
 
 /// The number of the shape of the document; see docs/json.md.
 const SCHEMA: u32 = 1;
+/// The highest speed of a link that is told, in bytes a second.
+const FAST: u64 = 500_000_000;
 /// Less free space than this is pointed out.
 const LITTLE_SPACE: u64 = 1_000_000_000;
 /// A clock that is off by more than this is pointed out.
@@ -247,12 +249,13 @@ impl List {
 
     fn link(&mut self, there: &RemoteFindings) {
         let Some(LinkFindings { delay, up, down, clock_ahead }) = there.link else { return };
-        let text = format!(
-            "{:.1} ms there and back, about {}/s up and {}/s down",
-            delay.as_secs_f64() * 1000.0,
-            bytes(up),
-            bytes(down)
-        );
+        // A few megabytes, which one pipe holds, are no measure of more.
+        let speed = |speed| match speed > FAST {
+            true => format!("more than {}/s", bytes(FAST)),
+            false => format!("about {}/s", bytes(speed)),
+        };
+        let (up, down) = (speed(up), speed(down));
+        let text = format!("{:.1} ms there and back, {up} up and {down} down", delay.as_secs_f64() * 1000.0);
         self.good("link", text);
         let off = Duration::from_millis(clock_ahead.unsigned_abs());
         let side = if clock_ahead < 0 { "behind" } else { "ahead of" };
@@ -355,7 +358,7 @@ mod tests {
                      hint: name another folder: --tmpfolder DIR
           ✓ space    not known for cache (/srv/a/.cache/docker-sync/index)
           ✓ rsync    not installed, which matters only where no agent can run
-          ✓ link     24.3 ms there and back, about 3.1 MB/s up and 9.4 MB/s down
+          ✓ link     24.3 ms there and back, about 3.1 MB/s up and about 9.4 MB/s down
           ! clock    1 min 15 s behind this host's
                      hint: set it (timedatectl set-ntp true): what is old enough to be removed is judged by it
         ");
@@ -392,7 +395,7 @@ mod tests {
                      hint: name another folder: --tmpfolder DIR
           ✓ space    not known for cache (/srv/a/.cache/docker-sync/index)
           ✓ rsync    not installed, which matters only where no agent can run
-          ✓ link     24.3 ms there and back, about 3.1 MB/s up and 9.4 MB/s down
+          ✓ link     24.3 ms there and back, about 3.1 MB/s up and about 9.4 MB/s down
           ! clock    1 min 15 s behind this host's
                      hint: set it (timedatectl set-ntp true): what is old enough to be removed is judged by it
         ");

@@ -73,7 +73,7 @@ impl Context<'_> {
         let arguments = match self.images.first() {
             Some(image) if is_host(&image) => quoted([image, self.remote]),
             _ if rest.bytes().all(|byte| byte.is_ascii_digit()) => {
-                return Some(format!("a port is told so: ssh://{}", escape::visible(self.remote)));
+                return Some(format!("write a port as ssh://{}", escape::visible(self.remote)));
             }
             _ => quoted([host, rest]),
         };
@@ -217,7 +217,8 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
         Error::OutOfTurn { .. } => {
             Diagnosis::new("protocol", FAILED, error.to_string()).hint(noise(context))
         }
-        Error::Interrupted => Diagnosis::new("interrupted", INTERRUPTED, "interrupted"),
+        Error::Interrupted => Diagnosis::new("interrupted", INTERRUPTED, "interrupted")
+            .hint("run the same command again: what has arrived of an image is kept and need not cross once more"),
         Error::Io { .. } => {
             let full = |e: &std::io::Error| e.kind() == std::io::ErrorKind::StorageFull;
             let is_full = matches!(error, Error::Io { source, .. } if full(source));
@@ -387,6 +388,13 @@ fn endpoint_hint(kind: FailureKind, host: &Host, place: &str, option: &str) -> O
     Some(hint)
 }
 
+/// The command that a word in the place of REMOTE may have been meant for.
+fn mistyped_command(word: &str) -> Option<&'static str> {
+    const COMMANDS: [&str; 9] =
+        ["push", "pull", "diff", "apply", "patch", "doctor", "cache", "completions", "help"];
+    COMMANDS.into_iter().find(|command| strsim::damerau_levenshtein(word, command) == 1)
+}
+
 fn ssh(host: &str, kind: SshFailure, message: &str, context: Context<'_>) -> Diagnosis {
     let command = context.ssh_command();
     let (name, what, hint) = match kind {
@@ -394,7 +402,10 @@ fn ssh(host: &str, kind: SshFailure, message: &str, context: Context<'_>) -> Dia
             ("ssh-not-found", ": ssh is not installed", "install an ssh client (openssh-client), or name its path: --ssh /path/to/ssh".into())
         }
         SshFailure::UnknownHost => {
-            let spelling = || "check the spelling, and the Host entries of ~/.ssh/config".into();
+            let spelling = || match mistyped_command(context.remote) {
+                Some(command) => format!("did you mean the command `docker-sync {command}`?"),
+                None => "check the spelling, and the Host entries of ~/.ssh/config".into(),
+            };
             ("unknown-host", ": its name cannot be resolved", context.meant().unwrap_or_else(spelling))
         }
         SshFailure::Unreachable => (

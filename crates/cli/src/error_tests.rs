@@ -306,6 +306,7 @@ fn the_conversation_fails() {
     ");
     insta::assert_snapshot!(shown(&Error::Interrupted), @"
     error: interrupted
+    hint: run the same command again: what has arrived of an image is kept and need not cross once more
     exit 130, interrupted
     ");
     let io =
@@ -386,8 +387,8 @@ fn a_remote_that_is_something_else_is_told_apart() {
         diagnose(&error, Context { remote, ssh: "ssh", images: &images }).hint.unwrap_or_default()
     };
     let order = "REMOTE comes first, and IMAGE is another argument: ";
-    assert_eq!(hint("build:2222", None), "a port is told so: ssh://build:2222");
-    assert_eq!(hint("build:2222", Some("web:1")), "a port is told so: ssh://build:2222");
+    assert_eq!(hint("build:2222", None), "write a port as ssh://build:2222");
+    assert_eq!(hint("build:2222", Some("web:1")), "write a port as ssh://build:2222");
     assert_eq!(hint("build:web:1", None), format!("{order}build web:1"));
     assert_eq!(hint("web:1", Some("alice@build")), format!("{order}alice@build web:1"));
     for remote in ["build", "ssh://build:22", "fe80::1", ":1"] {

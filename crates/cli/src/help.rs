@@ -10,7 +10,9 @@ use crate::style;
 /// The command as it explains itself under this name: `docker-sync`, or `docker sync` as a plugin.
 pub(crate) fn command(name: &str) -> clap::Command {
     Cli::command()
-        .override_usage(format!("{name} [OPTIONS] REMOTE [IMAGE]..."))
+        .override_usage(format!(
+            "{name} [OPTIONS] REMOTE [IMAGE]...\n       {name} push|pull [OPTIONS] REMOTE IMAGE...\n       {name} COMMAND"
+        ))
         .bin_name(name)
         .styles(
             Styles::plain()

@@ -10,7 +10,7 @@ use std::time::Duration;
 use dsync_core::ImageId;
 use dsync_sync::{Entry, LayerOutcome, LayerState, Outcome, Status, Traffic};
 
-use crate::error::Diagnosis;
+use crate::error::{Diagnosis, INTERRUPTED};
 use crate::escape::visible;
 use crate::quantity::{age, bytes, counted, duration, older, percent};
 use crate::style::{self, paint};
@@ -282,7 +282,9 @@ pub(crate) fn summary(done: &[Done<'_>], sums: Sums, dry_run: bool) -> Vec<Strin
         let sent = instead(sums.traffic, sums.size);
         lines.push(format!("total  {images}  sent {sent}, {}", duration(sums.took)));
     }
-    if done.len() > 1 && sums.failed > 0 {
+    let is_interrupted =
+        |done: &Done<'_>| matches!(&done.what, What::Failed(diagnosis) if diagnosis.exit == INTERRUPTED);
+    if done.len() > 1 && sums.failed > 0 && !done.iter().any(is_interrupted) {
         let names = |is: fn(&What) -> bool| {
             let labels = done.iter().filter(|d| is(&d.what)).map(|d| visible(&d.entry.label()).into_owned());
             labels.collect::<Vec<_>>().join(", ")

@@ -19,6 +19,7 @@ use crate::report::{self, Template, View};
 use crate::results::{self, Done, Target, What};
 use crate::style::{self, paint};
 use crate::task::Task;
+use crate::terminal;
 
 /// The task of a run.
 pub(crate) struct Request<'a> {
@@ -76,7 +77,9 @@ pub(crate) fn run(
         let text = match (request.format, show.width) {
             _ if request.json => report::document(view, None, show.progress.warnings()),
             (Some(template), _) => template.lines(&report, show.now),
-            (None, Some(width)) => report::table(view, width, show.now),
+            (None, Some(width)) => {
+                terminal::wrapped(&report::table(view, width, show.now), Some(width)).into_owned()
+            }
             (None, None) => report::plain(&report),
         };
         emit(show.out, &text)?;
@@ -151,7 +154,7 @@ fn sync(
             let (_, target) = view.hosts();
             tell(&this, Target::of(target, &view.report.target), request.dry_run, show)?;
             if let (What::Synced(outcome), true) = (&this.what, request.explain) {
-                emit(show.out, &results::explanation(outcome))?;
+                emit(show.out, &terminal::wrapped(&results::explanation(outcome), show.width))?;
             }
         }
         done.push(this);
@@ -313,7 +316,9 @@ fn tell(done: &Done<'_>, target: Target<'_>, dry_run: bool, show: &mut Show<'_>)
     match &done.what {
         What::Failed(_) => show.progress.print(&format!("{}\n", results::line(done, show.now))),
         What::Skipped => {}
-        _ if dry_run => emit(show.out, &results::plan(done, show.now))?,
+        _ if dry_run => {
+            emit(show.out, &terminal::wrapped(&results::plan(done, show.now), show.width))?;
+        }
         _ => {
             show.progress.say(&results::line(done, show.now));
             if let Some(line) = results::replaced(done, target, show.now) {

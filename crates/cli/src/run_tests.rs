@@ -20,7 +20,7 @@ fn ran(mut fake: Fake, line: &str) -> Ran {
     let args = crate::parse::parse("docker-sync", words, clap::ColorChoice::Never).unwrap().sync;
     let verbosity = Verbosity { mode: Mode::None, quiet: args.quiet || args.json, verbose: false };
     let (err, mut out) = (Shared::default(), Shared::default());
-    let progress = Progress::new(verbosity, Box::new(err.clone()));
+    let progress = Progress::new(verbosity, Box::new(err.clone()), None);
     let format = args.format.as_ref().map(|text| text.parse().unwrap());
     let request = Request {
         task: args.task(),

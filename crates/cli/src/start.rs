@@ -249,7 +249,11 @@ fn mode(form: ProgressForm) -> Mode {
 
 /// Shows progress on standard error from here on, and lets a signal interrupt the run.
 fn watch(verbosity: Verbosity, color: anstream::ColorChoice, json: bool) -> (Arc<Progress>, Interrupt) {
-    let progress = Arc::new(Progress::new(verbosity, Box::new(AutoStream::new(io::stderr(), color))));
+    let progress = Arc::new(Progress::new(
+        verbosity,
+        Box::new(AutoStream::new(io::stderr(), color)),
+        terminal::wraps_errors(),
+    ));
     progress.keep_telling();
     let _ = PROGRESS.set(Arc::clone(&progress));
     let interrupt = Interrupt::default();

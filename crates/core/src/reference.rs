@@ -99,7 +99,8 @@ enum Matcher {
     Exact(ImageRef),
     /// The name, where a tag was given, and the digest.
     Digest(Option<ImageRef>, Digest),
-    Glob(String),
+    /// A whole name with its tag; and its two parts apart, where each is a glob.
+    Glob(String, Option<(String, String)>),
 }
 
 impl Pattern {
@@ -108,7 +109,13 @@ impl Pattern {
         match &self.matcher {
             Matcher::Exact(exact) => exact == name,
             Matcher::Digest(exact, _) => exact.as_ref() == Some(name),
-            Matcher::Glob(glob) => fast_glob::glob_match(glob, name.to_string()),
+            Matcher::Glob(whole, parts) => {
+                // `**` is any number of components only where no tag follows in the same one.
+                fast_glob::glob_match(whole, name.to_string())
+                    || parts.as_ref().is_some_and(|(path, tag)| {
+                        fast_glob::glob_match(path, name.name()) && fast_glob::glob_match(tag, name.tag())
+                    })
+            }
         }
     }
 
@@ -117,7 +124,7 @@ impl Pattern {
         match &self.matcher {
             Matcher::Exact(exact) => Some(exact),
             Matcher::Digest(exact, _) => exact.as_ref(),
-            Matcher::Glob(_) => None,
+            Matcher::Glob(..) => None,
         }
     }
 
@@ -125,7 +132,7 @@ impl Pattern {
     pub fn digest(&self) -> Option<&Digest> {
         match &self.matcher {
             Matcher::Digest(_, digest) => Some(digest),
-            Matcher::Exact(_) | Matcher::Glob(_) => None,
+            Matcher::Exact(_) | Matcher::Glob(..) => None,
         }
     }
 
@@ -138,7 +145,7 @@ impl Pattern {
 impl FromStr for Pattern {
     type Err = ReferenceError;
 
-    /// `*` and `?` stay within one path component, `**/` is any number of them, `[ab]` and `{a,b}` as in a
+    /// `*` and `?` stay within one path component, `**` is any number of them, `[ab]` and `{a,b}` as in a
     /// shell; without a tag only `:latest` is meant, as everywhere. With a digest, that is what is meant, and a tag is
     /// only a name for it.
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
@@ -155,7 +162,9 @@ impl FromStr for Pattern {
                 return Err(ReferenceError::Pattern(text.into()));
             }
             let (name, tag) = split_tag(text);
-            Matcher::Glob(format!("{}:{}", familiar(name), tag.unwrap_or("latest")))
+            let (path, tag) = (familiar(name), tag.unwrap_or("latest"));
+            let parts = (is_balanced(path) && is_balanced(tag)).then(|| (path.to_owned(), tag.to_owned()));
+            Matcher::Glob(format!("{path}:{tag}"), parts)
         } else {
             Matcher::Exact(text.parse()?)
         };
@@ -282,6 +291,9 @@ mod tests {
         assert!(matches("shop/*:v2", "shop/web:v2"));
         assert!(!matches("shop/*:v2", "shop/a/b:v2"));
         assert!(matches("**/*:v2", "shop/a/b:v2"));
+        for pattern in ["**:v2", "shop/**:v2", "**:v?"] {
+            assert!(matches(pattern, "shop/a/b:v2") && !matches(pattern, "shop/a/b:1"), "{pattern}");
+        }
         assert!(matches("redis:*", "redis:7"));
         assert!(matches("docker.io/shop/{web,api}", "shop/api:latest"));
         assert!(matches("[2001:db8::1]:5000/web", "[2001:db8::1]:5000/web"), "no class of characters");

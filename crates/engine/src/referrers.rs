@@ -218,7 +218,7 @@ pub struct WholeReferrer {
 }
 
 impl WholeReferrer {
-    /// What it is.
+    /// The artifact itself.
     pub fn referrer(&self) -> &Referrer {
         &self.referrer
     }

@@ -449,6 +449,13 @@ pub enum Event {
     },
     /// Bytes of the image's layers that earlier transfers left at the target.
     Partial(u64),
+    /// A batch of contents follows.
+    Batch {
+        /// Its bytes before it was coded.
+        raw: u64,
+        /// Its bytes on the wire.
+        packed: u64,
+    },
 }
 
 /// The step that an endpoint is at.

@@ -224,6 +224,7 @@ fn messages_of_peers_and_events_are_pinned() {
     pinned(&Peer::Abort, &[&[6]]);
     pinned(&Event::Total(300), &[&[1], &[0xac, 2]]);
     pinned(&Event::Advance(1), &[&[2, 1]]);
+    pinned(&Event::Batch { raw: 300, packed: 2 }, &[&[6], &[0xac, 2], &[2]]);
     pinned(&Event::Note("n".into()), &[&[3], b"\x01n"]);
     pinned(&Event::Waiting { program: "p".into(), seconds: 40 }, &[&[4], b"\x01p", &[40]]);
     pinned(&Event::Partial(300), &[&[5], &[0xac, 2]]);

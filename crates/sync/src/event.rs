@@ -36,6 +36,8 @@ pub enum Event<'a> {
     Listing {
         /// The name of the store, for people.
         store: &'a str,
+        /// The host of the store, for people.
+        host: &'a str,
     },
     /// The sync of an image begins.
     Image {
@@ -50,6 +52,13 @@ pub enum Event<'a> {
     Total(u64),
     /// The number of them that did since the last event.
     Advance(u64),
+    /// A batch of contents begins to cross: its bytes before it was coded, and those on the wire.
+    Batch {
+        /// Uncompressed bytes.
+        raw: u64,
+        /// Bytes on the wire.
+        packed: u64,
+    },
     /// An end waits for the client program of its engine.
     Waiting {
         /// The program: `docker`.

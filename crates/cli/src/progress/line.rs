@@ -9,7 +9,9 @@ use crate::quantity::{self, bytes};
 use crate::style::{self, paint};
 
 /// The time over which the rate of the wire is taken.
-const WINDOW: Duration = Duration::from_secs(5);
+const WINDOW: Duration = Duration::from_secs(10);
+/// A time that nobody would wait for is not shown.
+const LONGEST_LEFT: Duration = Duration::from_hours(24);
 /// A step that takes longer says for how long it has been going on.
 const LONG: Duration = Duration::from_secs(3);
 /// The characters of the bar between its brackets.
@@ -37,8 +39,34 @@ pub(super) struct Line {
 #[derive(Clone, Copy)]
 struct Count {
     total: u64,
+    /// Those that did, but for the batch that is under way.
     done: u64,
-    begun: Instant,
+    batch: Option<BatchUnderWay>,
+    /// The time at which the first of them began to.
+    begun: Option<Instant>,
+    /// The time at which all of them had.
+    whole: Option<Instant>,
+}
+
+/// A batch that crosses.
+#[derive(Clone, Copy)]
+struct BatchUnderWay {
+    raw: u64,
+    packed: u64,
+    /// Bytes that had crossed when it began.
+    wire: u64,
+}
+
+impl Count {
+    /// The contents that have crossed when so many bytes have.
+    fn done_at(&self, wire: u64) -> u64 {
+        let part = self.batch.map_or(0, |BatchUnderWay { raw, packed, wire: begin }| {
+            let crossed = wire.saturating_sub(begin).min(packed);
+            // The other end sends the numbers, which may be any.
+            (u128::from(raw) * u128::from(crossed) / u128::from(packed.max(1))) as u64
+        });
+        self.done.saturating_add(part).min(self.total)
+    }
 }
 
 /// The numbers of a line, for programs.
@@ -79,14 +107,30 @@ impl Line {
     /// Contents of this length will cross.
     pub(super) fn total(&mut self, total: u64, now: Instant) {
         self.crossed = VecDeque::from([(now, self.wire())]);
-        self.count = Some(Count { total, done: 0, begun: now });
+        self.count = Some(Count { total, done: 0, batch: None, begun: None, whole: None });
     }
 
-    pub(super) fn advance(&mut self, bytes: u64) {
+    /// Contents have crossed.
+    pub(super) fn advance(&mut self, bytes: u64, now: Instant) {
         if let Some(count) = &mut self.count {
-            // The other end sends the number, which may be any.
+            count.begun.get_or_insert(now);
             count.done = count.done.saturating_add(bytes);
         }
+    }
+
+    /// A batch begins to cross; the one before has.
+    pub(super) fn batch(&mut self, raw: u64, packed: u64, now: Instant) {
+        let wire = self.wire();
+        if let Some(count) = &mut self.count {
+            let before = count.batch.replace(BatchUnderWay { raw, packed, wire });
+            count.done = count.done.saturating_add(before.map_or(0, |before| before.raw));
+            count.begun.get_or_insert(now);
+        }
+    }
+
+    /// True before the first contents of a count cross.
+    pub(super) fn is_still(&self) -> bool {
+        self.count.is_some_and(|count| count.begun.is_none())
     }
 
     /// No contents are counted any more.
@@ -101,8 +145,11 @@ impl Line {
 
     /// The numbers of contents that cross, if some do.
     pub(super) fn numbers(&mut self, now: Instant) -> Option<Numbers> {
-        let Count { total, done, begun } = self.count?;
-        let wire = self.wire();
+        let (count, wire) = (self.count?, self.wire());
+        let (total, done) = (count.total, count.done_at(wire));
+        if let Some(count) = self.count.as_mut().filter(|_| done == total) {
+            count.whole.get_or_insert(now);
+        }
         // The oldest sample that stays is at least as old as the window.
         while self.crossed.get(1).is_some_and(|(then, _)| now.duration_since(*then) >= WINDOW) {
             self.crossed.pop_front();
@@ -115,36 +162,46 @@ impl Line {
             let seconds = now.duration_since(*then).as_secs_f64();
             (seconds >= 0.5).then(|| (wire.saturating_sub(*before) as f64 / seconds) as u64)
         });
-        let elapsed = now.duration_since(begun);
+        let elapsed = count.begun.map(|begun| now.duration_since(begun)).unwrap_or_default();
         let is_known = done > 0 && done < total && elapsed >= Duration::from_secs(1);
         let left = is_known.then(|| elapsed.as_secs_f64() * (total - done) as f64 / done as f64);
         let left = left.map(|seconds| Duration::from_secs_f64(seconds.clamp(1.0, 1e9)));
-        Some(Numbers { done: done.min(total), total, wire: wire.saturating_sub(self.before), rate, left })
+        let left = left.filter(|left| *left < LONGEST_LEFT);
+        Some(Numbers { done, total, wire: wire.saturating_sub(self.before), rate, left })
     }
 
     /// The text, at most this wide, with a bar where there is room.
     pub(super) fn text(&mut self, width: usize, bar: bool, now: Instant) -> String {
         let numbers = self.numbers(now);
-        let waits = self.since.map(|since| now.duration_since(since)).filter(|time| *time >= LONG);
+        let begun = self.count.is_some_and(|count| count.begun.is_some());
+        let whole = self.count.and_then(|count| count.whole);
+        let (step, since, numbers) = match (numbers, whole) {
+            // The layers are put together at the other end.
+            (Some(_), Some(whole)) if begun => ("building".to_owned(), Some(whole), None),
+            (Some(numbers), _) if begun => (self.step.clone(), self.since, Some(numbers)),
+            (Some(Numbers { total, .. }), _) => (format!("{} {}", self.step, bytes(total)), self.since, None),
+            (None, _) => (self.step.clone(), self.since, None),
+        };
+        let waits = since.map(|since| now.duration_since(since)).filter(|time| *time >= LONG);
         let step = match (&numbers, waits) {
-            (None, Some(time)) if !self.step.ends_with(" s") => {
-                format!("{}, {}", self.step, quantity::about(time))
-            }
-            _ => self.step.clone(),
+            (None, Some(time)) if !step.ends_with(" s") => format!("{step}, {}", quantity::about(time)),
+            _ => step,
         };
         let mut forms: Vec<Vec<String>> = Vec::new();
         if let Some(numbers) = numbers {
             let Numbers { done, total, wire, rate, left } = numbers;
             let share = quantity::percent(done, total).unwrap_or_else(|| "100 %".into());
             let whole = format!("{share} of {}", bytes(total));
-            let wire = format!("{} on the wire", bytes(wire));
-            let rate = rate.map(|rate| format!("{}/s", bytes(rate)));
+            // A patch is a file.
+            let crosses = !self.meters.is_empty();
+            let wire = crosses.then(|| format!("{} on the wire", bytes(wire)));
+            let rate = rate.filter(|_| crosses).map(|rate| format!("{}/s", bytes(rate)));
             let left = left.map(|left| format!("{} left", quantity::about(left)));
             let with = |first: String, rest: &[&Option<String>]| {
                 let parts = [Some(first)].into_iter().chain(rest.iter().map(|part| (*part).clone()));
                 parts.flatten().collect::<Vec<_>>().join(", ")
             };
-            let all = with(whole.clone(), &[&Some(wire), &rate, &left]);
+            let all = with(whole.clone(), &[&wire, &rate, &left]);
             if bar {
                 let full = (done as f64 / total.max(1) as f64 * BAR as f64) as usize;
                 let arrow = if full < BAR { ">" } else { "" };
@@ -209,7 +266,7 @@ mod tests {
         line.image("shop/web:v2".into(), begun);
         line.step("transferring".into(), begun);
         line.total(96_000_000, begun);
-        line.advance(40_000_000);
+        line.advance(40_000_000, begun);
         meter.count(6_200_000);
         (line, begun + Duration::from_secs(20))
     }
@@ -245,8 +302,8 @@ mod tests {
             line.numbers(now + Duration::from_secs(seconds)).unwrap().rate
         };
         assert_eq!(rate(0, 0), Some(310_000), "of the 20 s until now");
-        assert_eq!(rate(5, 1_000_000), Some(200_000), "of a million bytes in the 5 s after");
-        assert_eq!(rate(10, 0), Some(0));
+        assert_eq!(rate(10, 1_000_000), Some(100_000), "of a million bytes in the 10 s after");
+        assert_eq!(rate(20, 0), Some(0));
     }
 
     #[test]
@@ -264,12 +321,52 @@ mod tests {
     #[test]
     fn the_time_that_is_left_is_never_nothing() {
         let (mut line, now) = halfway();
-        line.advance(55_999_999);
+        line.advance(55_999_999, now);
         assert!(plain(&line.text(80, false, now)).ends_with("1 s left"));
-        line.advance(1);
-        assert!(!plain(&line.text(80, false, now)).contains("left"), "all has crossed");
-        line.advance(u64::MAX);
+        line.advance(1, now);
+        assert_eq!(plain(&line.text(80, false, now)), "2/5  shop/web:v2  building");
+        let later = now + Duration::from_secs(7);
+        assert_eq!(plain(&line.text(80, false, later)), "2/5  shop/web:v2  building, 7 s");
+        line.advance(u64::MAX, now);
         line.total(0, now);
-        assert!(plain(&line.text(80, false, now)).contains("100 %"));
+        assert!(!plain(&line.text(80, false, now)).contains("left"));
+    }
+
+    #[test]
+    fn a_batch_counts_while_it_crosses() {
+        let (mut line, now) = halfway();
+        let meter = line.meters[0].clone();
+        let mut done = |bytes| {
+            meter.count(bytes);
+            line.numbers(now).unwrap().done
+        };
+        assert_eq!(done(0), 40_000_000);
+        line.batch(24_000_000, 1_000_000, now);
+        let mut done = |bytes| {
+            meter.count(bytes);
+            line.numbers(now).unwrap().done
+        };
+        assert_eq!(
+            [done(0), done(250_000), done(750_000), done(900_000)],
+            [40_000_000, 46_000_000, 64_000_000, 64_000_000]
+        );
+        line.batch(24_000_000, 0, now);
+        assert_eq!(line.numbers(now).unwrap().done, 64_000_000);
+        line.batch(u64::MAX, 1, now);
+        line.batch(u64::MAX, u64::MAX, now);
+        assert_eq!(line.numbers(now).unwrap().done, 96_000_000);
+    }
+
+    #[test]
+    fn contents_that_are_coded_first_do_not_cross_yet() {
+        let (mut line, now) = halfway();
+        line.step("coding".into(), now);
+        line.total(3_900_000, now);
+        assert_eq!(plain(&line.text(80, true, now)), "2/5  shop/web:v2  coding 3.9 MB");
+        let later = now + Duration::from_secs(12);
+        assert_eq!(plain(&line.text(80, true, later)), "2/5  shop/web:v2  coding 3.9 MB, 12 s");
+        assert!(line.is_still());
+        line.batch(3_900_000, 100_000, later);
+        assert!(!line.is_still() && plain(&line.text(80, true, later)).contains("0 % of 3.9 MB"));
     }
 }

@@ -20,6 +20,8 @@ use crate::{escape, terminal};
 use line::Line;
 use words::{doing, remark, word};
 
+/// The step in which contents are coded and none of them crosses yet.
+const CODING: &str = "coding";
 /// The pause between two lines on a pipe.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -62,6 +64,8 @@ pub(crate) struct Last {
 
 struct State {
     err: Box<dyn Write + Send>,
+    /// The width of standard error, where it is a terminal.
+    width: Option<usize>,
     bar: Option<ProgressBar>,
     /// In front of the image's name: `2/5 `.
     position: String,
@@ -79,9 +83,11 @@ struct State {
 }
 
 impl Progress {
-    pub(crate) fn new(verbosity: Verbosity, err: Box<dyn Write + Send>) -> Self {
+    /// Messages are wrapped at this width, if there is one.
+    pub(crate) fn new(verbosity: Verbosity, err: Box<dyn Write + Send>, width: Option<usize>) -> Self {
         let mut state = State {
             err,
+            width,
             bar: None,
             position: String::new(),
             warnings: Vec::new(),
@@ -237,6 +243,7 @@ impl Progress {
             Event::Image { name, .. } => {
                 line.position.clone_from(&state.position);
                 line.image(escape::visible(name).into_owned(), now);
+                line.step("starting".into(), now);
                 return Some(Drawn::Moving);
             }
             Event::Waiting { .. } => {
@@ -255,16 +262,16 @@ impl Progress {
             Event::Total(bytes) => {
                 (state.phase, state.waits) = (Phase::Transfer, false);
                 line.total(bytes, now);
-                line.step(word(Phase::Transfer).into(), now);
+                line.step(CODING.into(), now);
                 return (!state.shows).then_some(Drawn::Moving);
             }
             Event::Advance(bytes) => {
-                if state.waits {
-                    // It goes on.
-                    state.waits = false;
-                    line.step(word(state.phase).into(), now);
-                }
-                line.advance(bytes);
+                goes_on(state, &mut line, now);
+                line.advance(bytes, now);
+            }
+            Event::Batch { raw, packed } => {
+                goes_on(state, &mut line, now);
+                line.batch(raw, packed, now);
             }
             // They are printed, and the line goes on as it was.
             Event::Partial(_) | Event::Note(_) | Event::Warning(_) => {}
@@ -272,6 +279,13 @@ impl Progress {
             other => debug_assert!(false, "an event that no line shows: {other:?}"),
         }
         None
+    }
+}
+
+/// An engine that was waited for goes on, or contents are coded and begin to cross.
+fn goes_on(state: &mut State, line: &mut Line, now: Instant) {
+    if std::mem::take(&mut state.waits) || line.is_still() {
+        line.step(word(state.phase).into(), now);
     }
 }
 
@@ -286,7 +300,7 @@ enum Drawn {
 
 impl State {
     fn print(&mut self, text: &str) {
-        let err = &mut self.err;
+        let (err, text) = (&mut self.err, terminal::wrapped(text, self.width));
         let mut write = || {
             // An error of standard error has no place to go.
             let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
@@ -382,7 +396,7 @@ mod tests {
 
     fn printed(verbosity: Verbosity) -> String {
         let err = Shared::default();
-        let progress = Progress::new(verbosity, Box::new(err.clone()));
+        let progress = Progress::new(verbosity, Box::new(err.clone()), None);
         progress.event(Event::Connecting { remote: "alice@build" });
         progress.event(Event::Uploading { bytes: 1_234_567 });
         progress.event(Event::Note("a login shell said: \x1b[2Jhello"));
@@ -409,15 +423,18 @@ mod tests {
 
     #[test]
     fn it_is_known_what_is_waited_for() {
-        let progress =
-            Progress::new(Verbosity { mode: Mode::None, quiet: true, verbose: false }, Box::new(Vec::new()));
+        let progress = Progress::new(
+            Verbosity { mode: Mode::None, quiet: true, verbose: false },
+            Box::new(Vec::new()),
+            None,
+        );
         assert_eq!(progress.doing(), None);
         progress.event(Event::Opening { remote: "build\u{200b}", meter: &Meter::default() });
         progress.event(Event::Note("x"));
         let doing = r"waiting for the agent of build\u{200b} to find its images";
         assert_eq!(progress.doing().as_deref(), Some(doing));
-        progress.event(Event::Listing { store: "docker 28" });
-        assert_eq!(progress.doing().as_deref(), Some("listing the images of docker 28"));
+        progress.event(Event::Listing { store: "docker 28", host: "build" });
+        assert_eq!(progress.doing().as_deref(), Some("listing the images of build"));
         progress.event(Event::Waiting { program: "docker\u{7}", host: "build", seconds: 40 });
         assert_eq!(progress.doing().as_deref(), Some(r"waiting for docker\u{7} on build, 40 s"));
     }
@@ -427,8 +444,9 @@ mod tests {
         let progress = Progress::new(
             Verbosity { mode: Mode::Terminal, quiet: false, verbose: false },
             Box::new(Vec::new()),
+            None,
         );
-        progress.event(Event::Listing { store: "docker" });
+        progress.event(Event::Listing { store: "docker", host: "build" });
         for bytes in [u64::MAX, 1, u64::MAX] {
             progress.event(Event::Total(bytes));
             progress.event(Event::Advance(bytes));
@@ -441,10 +459,10 @@ mod tests {
     fn a_pipe_hears_of_long_steps() {
         let err = Shared::default();
         let plain = Verbosity { mode: Mode::Plain, quiet: false, verbose: false };
-        let progress = Progress::new(plain, Box::new(err.clone()));
+        let progress = Progress::new(plain, Box::new(err.clone()), None);
         let begun = Instant::now();
         let after = |seconds: u64| progress.tell(begun + Duration::from_millis(1000 * seconds + 500));
-        progress.event(Event::Listing { store: "docker" });
+        progress.event(Event::Listing { store: "docker", host: "build" });
         after(2);
         assert_eq!(err.plain(), "", "nothing is said of what is over soon");
         after(6);
@@ -454,15 +472,15 @@ mod tests {
         after(12);
         progress.clear();
         after(60);
-        progress.event(Event::Listing { store: "podman" });
+        progress.event(Event::Listing { store: "podman", host: "this host" });
         after(4);
         after(6);
         let said = err.plain();
         let lines: Vec<&str> = said.lines().collect();
         assert_eq!(lines.len(), 3, "{said}");
-        assert_eq!(lines[2], "listing the images of podman, 6 s", "each step has its own time");
-        assert_eq!(lines[0], "listing the images of docker, 6 s");
-        assert!(lines[1].starts_with("transferring  50 % of 96.0 MB, 0 B on the wire"), "{said}");
+        assert_eq!(lines[2], "listing the images of this host, 6 s", "each step has its own time");
+        assert_eq!(lines[0], "listing the images of build, 6 s");
+        assert!(lines[1].starts_with("transferring  50 % of 96.0 MB, "), "{said}");
         assert!(lines[1].ends_with("s left"), "{said}");
     }
 
@@ -470,7 +488,7 @@ mod tests {
     fn programs_read_every_line() {
         let err = Shared::default();
         let json = Verbosity { mode: Mode::Json, quiet: false, verbose: false };
-        let progress = Progress::new(json, Box::new(err.clone()));
+        let progress = Progress::new(json, Box::new(err.clone()), None);
         progress.event(Event::Connecting { remote: "build" });
         progress.event(Event::Phase(Phase::Transfer));
         progress.event(Event::Total(10));

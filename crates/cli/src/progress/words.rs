@@ -12,7 +12,7 @@ pub(super) fn doing(event: Event<'_>) -> Option<String> {
         Event::Opening { remote, .. } => {
             format!("waiting for the agent of {} to find its images", escape::visible(remote))
         }
-        Event::Listing { store } => format!("listing the images of {}", escape::visible(store)),
+        Event::Listing { host, .. } => format!("listing the images of {}", escape::visible(host)),
         Event::Image { name, .. } => format!("synchronising {}", escape::visible(name)),
         Event::Waiting { program, host, seconds } => {
             let (program, host) = (escape::visible(program), escape::visible(host));
@@ -28,7 +28,10 @@ pub(super) fn doing(event: Event<'_>) -> Option<String> {
 /// The line that `-v` prints for an event.
 pub(super) fn remark(event: Event<'_>) -> Option<String> {
     Some(match event {
-        Event::Connecting { .. } | Event::Listing { .. } => return doing(event),
+        Event::Connecting { .. } => return doing(event),
+        Event::Listing { store, host } => {
+            format!("listing the images of {}: {}", escape::visible(host), escape::visible(store))
+        }
         Event::Uploading { bytes } => {
             format!("the remote has no agent of this build yet: sending it {}", quantity::bytes(bytes))
         }
@@ -50,7 +53,7 @@ pub(super) fn remark(event: Event<'_>) -> Option<String> {
 
 pub(super) fn word(phase: Phase) -> &'static str {
     match phase {
-        Phase::Scan => "scanning",
+        Phase::Scan => "reading layers",
         Phase::Basis => "comparing with the target",
         Phase::Transfer => "transferring",
         Phase::Load => "loading",

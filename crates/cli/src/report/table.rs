@@ -150,6 +150,12 @@ fn advice(view: View<'_>) -> String {
         "{current} current, {update} need update, {new} new. Nothing was moved.\n\
          Add {flag} to bring {images} over, or name some."
     );
+    let older = view.report.entries.iter().filter(|entry| entry.replaces_newer().is_some()).count();
+    if older > 0 {
+        let replace =
+            if older == 1 { "1 of them replaces".into() } else { format!("{older} of them replace") };
+        text += &format!("\n{replace} a newer image; --if-newer leaves those alone.");
+    }
     if view.report.entries.iter().any(|entry| entry.name.is_none()) {
         text += "\nAn image without a name is named by its ID; as ID=NAME:TAG it gets one.";
     }

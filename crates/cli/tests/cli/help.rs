@@ -10,6 +10,8 @@ fn short_help() {
     Synchronise container images between hosts over ssh, moving as few bytes as can be
 
     Usage: docker-sync [OPTIONS] REMOTE [IMAGE]...
+           docker-sync push|pull [OPTIONS] REMOTE IMAGE...
+           docker-sync COMMAND
 
     Commands:
       diff         Write the difference between two images to a patch file
@@ -68,6 +70,9 @@ fn short_help() {
           --identity <IDENTITY>  Identity to preserve in stores that name images by manifests:
                                  containerd image stores, OCI layouts [default: exact] [possible values:
                                  exact, content]
+          --with-referrers       Sync no image without its signatures and attestations, or fail; by
+                                 default they go along where both stores keep them
+          --no-referrers         Leave signatures and attestations beside an image behind
           --basis <IMAGE>        The target's image to build on, instead of the one that is found
 
     Output:

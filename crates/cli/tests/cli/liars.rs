@@ -270,7 +270,7 @@ fn a_remote_that_hangs_can_be_interrupted_and_it_is_said_what_it_was_to_do() {
     assert_eq!(hanging(&[]), "error: interrupted while waiting for the agent of evil to find its images\n");
     assert_eq!(
         hanging(std::slice::from_ref(&opened)),
-        "error: interrupted while listing the images of docker 28\n"
+        "error: interrupted while listing the images of evil\n"
     );
     assert!(hanging(&[opened.clone(), images.clone()]).contains("interrupted"));
     // Half a frame, and one that was announced only.

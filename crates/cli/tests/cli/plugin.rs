@@ -30,6 +30,8 @@ fn usage_is_that_of_docker_sync_as_a_subcommand() {
       tip: to pass '--nope' as a value, use '-- --nope'
 
     Usage: docker sync [OPTIONS] REMOTE [IMAGE]...
+           docker sync push|pull [OPTIONS] REMOTE IMAGE...
+           docker sync COMMAND
 
     For more information, try '--help'.
     --- exit 2

@@ -11,6 +11,8 @@ fn refused() {
       <REMOTE>
 
     Usage: docker-sync [OPTIONS] REMOTE [IMAGE]...
+           docker-sync push|pull [OPTIONS] REMOTE IMAGE...
+           docker-sync COMMAND
 
     For more information, try '--help'.
     --- exit 2
@@ -64,6 +66,8 @@ fn refused() {
       tip: a similar argument exists: '--method'
 
     Usage: docker-sync [OPTIONS] REMOTE [IMAGE]...
+           docker-sync push|pull [OPTIONS] REMOTE IMAGE...
+           docker-sync COMMAND
 
     For more information, try '--help'.
     --- exit 2

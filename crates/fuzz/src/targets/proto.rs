@@ -139,6 +139,7 @@ fn seeds() -> Vec<Vec<u8>> {
         seed(3, &Event::Note("reads the layer".into())),
         seed(3, &Event::Waiting { program: "docker".into(), seconds: 40 }),
         seed(3, &Event::Advance(1 << 30)),
+        seed(3, &Event::Batch { raw: 1 << 20, packed: 1 << 10 }),
         seed(3, &Event::Partial(1 << 26)),
         seed(4, &image),
         seed(0, &Compression::Level(9)),

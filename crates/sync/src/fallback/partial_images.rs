@@ -80,7 +80,7 @@ impl PartialImages {
             let names = fs::read_to_string(folder.join(NAMES)).unwrap_or_default();
             let names = names.lines().map(str::to_owned).collect();
             let (size, written) = extent(&folder);
-            entries.push(PartialEntry { config, names, size, written });
+            entries.push(PartialEntry { config, names, size, written, in_use: false });
         }
         entries.sort_by_key(|entry| (std::cmp::Reverse(entry.written), entry.config));
         Ok(entries)

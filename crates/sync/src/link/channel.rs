@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dsync_proto::limits::DATA;
-use dsync_proto::{Channel, Event, HEADER_LEN, Header, Peer, Reply, Request, decode, encode};
+use dsync_proto::{Channel, Event, Header, Peer, Reply, Request, decode, encode};
 use serde::Serialize;
 
 use super::frame::{Frame, read_frame};
@@ -43,8 +43,6 @@ enum Sink {
 /// The way to another process.
 struct FrameWriter {
     output: BufWriter<Box<dyn Write + Send>>,
-    /// Bytes that were sent.
-    sent: Arc<AtomicU64>,
     liveness: Liveness,
 }
 
@@ -74,8 +72,10 @@ impl Link {
         let (sender, frames) = queue::queue();
         let aborted = Arc::new(AtomicBool::new(false));
         let mut reader = FrameReader {
-            input: Listening { input, liveness: liveness.clone() },
-            received,
+            input: Listening {
+                input: Counted { stream: input, bytes: received },
+                liveness: liveness.clone(),
+            },
             aborted: Arc::clone(&aborted),
             keepalives: Keepalives::new(),
         };
@@ -93,8 +93,9 @@ impl Link {
             }
             listening.end();
         });
+        let output = Counted { stream: output, bytes: sent };
         let output = BufWriter::with_capacity(64 << 10, Box::new(output) as Box<dyn Write + Send>);
-        let sink = Sink::Process(FrameWriter { output, sent, liveness: liveness.clone() });
+        let sink = Sink::Process(FrameWriter { output, liveness: liveness.clone() });
         let outbox = Outbox(Arc::new(Mutex::new(sink)));
         // The pipe closes with the link, whoever else could use it.
         let sink = Arc::downgrade(&outbox.0);
@@ -207,11 +208,35 @@ impl Drop for Inbox {
     }
 }
 
+/// A stream that counts its bytes as they cross.
+struct Counted<T> {
+    stream: T,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(into)?;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.stream.write(bytes)?;
+        self.bytes.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 /// The bytes of another process, in frames.
 struct FrameReader<R> {
     input: Listening<R>,
-    /// Bytes of whole frames.
-    received: Arc<AtomicU64>,
     aborted: Arc<AtomicBool>,
     keepalives: Keepalives,
 }
@@ -221,7 +246,6 @@ impl<R: Read> FrameReader<R> {
     fn next(&mut self) -> io::Result<Frame> {
         loop {
             let frame = read_frame(&mut self.input)?;
-            self.received.fetch_add((HEADER_LEN + frame.payload.len()) as u64, Ordering::Relaxed);
             if frame.channel == Channel::Keepalive {
                 self.keepalives.count()?;
                 continue;
@@ -239,13 +263,12 @@ impl Sink {
                 note_abort(&frame, aborted);
                 queue.send(Ok(frame))
             }
-            Sink::Process(FrameWriter { output, sent, liveness }) => {
+            Sink::Process(FrameWriter { output, liveness }) => {
                 let header = Header { channel: frame.channel, len: frame.payload.len() };
                 let header =
                     header.encode().ok_or_else(|| io::Error::other("a message is too long to send"))?;
                 output.write_all(&header)?;
                 output.write_all(&frame.payload)?;
-                sent.fetch_add((HEADER_LEN + frame.payload.len()) as u64, Ordering::Relaxed);
                 if frame.channel != Channel::Data || frame.payload.len() < DATA {
                     output.flush()?;
                 }

@@ -19,6 +19,12 @@ impl<'a> Progress<'a> {
         Progress { outbox, pending: 0, last: Instant::now() }
     }
 
+    /// Tells that a batch follows: it counts while it crosses.
+    pub(crate) fn batch(&mut self, raw: u64, packed: u64) {
+        self.send();
+        self.outbox.event(&Event::Batch { raw, packed });
+    }
+
     pub(crate) fn advance(&mut self, bytes: u64) {
         self.pending += bytes;
         if self.last.elapsed() >= INTERVAL {

@@ -55,6 +55,8 @@ pub struct PartialEntry {
     pub size: u64,
     /// When the last of it arrived.
     pub written: SystemTime,
+    /// A run is using it.
+    pub in_use: bool,
 }
 
 /// The partial transfers that a run builds on, and the one that it goes on with.
@@ -99,7 +101,8 @@ impl Partials {
                 continue;
             };
             let written = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            entries.push(PartialEntry { config, names: owner.into_names(), size: metadata.len(), written });
+            let (size, in_use) = (metadata.len(), is_locked(&self.path(&config)));
+            entries.push(PartialEntry { config, names: owner.into_names(), size, written, in_use });
         }
         entries.sort_by_key(|entry| (std::cmp::Reverse(entry.written), entry.config));
         Ok(entries)

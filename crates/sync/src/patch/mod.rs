@@ -301,6 +301,7 @@ fn show(frame: &Frame, observer: &dyn Observer) -> io::Result<()> {
         WireEvent::Phase(phase) => Event::Phase(*phase),
         WireEvent::Total(bytes) => Event::Total(*bytes),
         WireEvent::Advance(bytes) => Event::Advance(*bytes),
+        WireEvent::Batch { raw, packed } => Event::Batch { raw: *raw, packed: *packed },
         WireEvent::Waiting { program, seconds } => {
             Event::Waiting { program, host: "this host", seconds: *seconds }
         }

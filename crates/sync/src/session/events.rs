@@ -41,6 +41,7 @@ impl<'a> Events<'a> {
             WireEvent::Phase(phase) => self.observer.event(Event::Phase(phase)),
             WireEvent::Total(bytes) => self.observer.event(Event::Total(bytes)),
             WireEvent::Advance(bytes) => self.observer.event(Event::Advance(bytes)),
+            WireEvent::Batch { raw, packed } => self.observer.event(Event::Batch { raw, packed }),
             WireEvent::Partial(bytes) => self.observer.event(Event::Partial(bytes)),
             WireEvent::Note(note) => self.note(note),
             WireEvent::Waiting { mut program, seconds } => {

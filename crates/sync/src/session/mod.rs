@@ -200,7 +200,7 @@ impl Pair<'_> {
         let usage = |message| failed(&Host::Here, FailureKind::Usage, message);
         let selectors: Vec<Selector> =
             selection.iter().map(|text| Selector::parse(text)).collect::<Result<_, _>>().map_err(usage)?;
-        self.observer.event(Event::Listing { store: &self.source.store.store });
+        listing(&**self.observer, self.source);
         let patterns = selectors.iter().map(|selector| selector.as_str().to_owned()).collect();
         let list = Request::List { patterns };
         let Reply::Images { images: listed, unreadable, names } = self.source.ask(&list)? else {
@@ -225,7 +225,7 @@ impl Pair<'_> {
                 self.observer.event(Event::Warning(&unproven));
             }
         }
-        self.observer.event(Event::Listing { store: &self.target.store.store });
+        listing(&**self.observer, self.target);
         let mut surveys = self.survey(&chosen)?;
         let is_open = |at: &usize| surveys[*at].open && chosen[*at].image.config.is_none();
         let open: Vec<usize> = (0..surveys.len()).filter(is_open).collect();
@@ -497,6 +497,12 @@ impl Pair<'_> {
             (Err(error), _) | (_, Err(error)) => Err(error),
         }
     }
+}
+
+/// Says whose images are listed next.
+fn listing(observer: &dyn Observer, end: &End) {
+    let host = end.host.to_string();
+    observer.event(Event::Listing { store: &end.store.store, host: &host });
 }
 
 fn failed(host: &Host, kind: FailureKind, cause: String) -> Error {

@@ -149,11 +149,12 @@ impl ColdSender<'_> {
             controller,
             self.link,
             |batch, packed| {
-                if !dry_run {
-                    batch::write(packed, out).and_then(|()| out.flush()).map_err(unsent())?;
+                if dry_run {
+                    progress.advance(batch.len());
+                    return Ok(());
                 }
-                progress.advance(batch.len());
-                Ok(())
+                progress.batch(batch.len(), packed.len() as u64);
+                batch::write(packed, out).and_then(|()| out.flush()).map_err(unsent())
             },
         )?;
         // From here on a layer has its number among all, of which there are few.

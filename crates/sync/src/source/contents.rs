@@ -119,11 +119,12 @@ impl<'a> Contents<'a> {
             controller,
             link,
             |batch, packed| {
-                if !dry_run {
-                    batch::write(packed, &mut out).and_then(|()| out.flush()).map_err(unsent())?;
+                if dry_run {
+                    progress.advance(batch.len());
+                    return Ok(());
                 }
-                progress.advance(batch.len());
-                Ok(())
+                progress.batch(batch.len(), packed.len() as u64);
+                batch::write(packed, &mut out).and_then(|()| out.flush()).map_err(unsent())
             },
         )?;
         progress.finish();
