@@ -152,7 +152,7 @@ pub(crate) enum Command {
 /// The options of a command that uses this host alone.
 #[derive(Debug, Args)]
 pub(crate) struct Here {
-    /// The engine of this host: docker, podman, containerd, 'sudo -n docker', oci:DIR [default: what is there]
+    /// The engine of this host: docker, podman, containerd, 'sudo docker', oci:DIR [default: what is there]
     #[arg(long, value_name = "CMD", env = "DOCKER_SYNC_DOCKER", hide_env_values = true, value_parser = command_line)]
     pub(crate) docker: Option<CommandLine>,
     /// Directory for temporary files [default: the system's]
@@ -413,7 +413,7 @@ pub(crate) struct ConnectionArgs {
     )]
     pub(crate) ssh: Option<CommandLine>,
 
-    /// The engine of this host: docker, podman, containerd, 'sudo -n docker', oci:DIR [default: what is there]
+    /// The engine of this host: docker, podman, containerd, 'sudo docker', oci:DIR [default: what is there]
     #[arg(
         long,
         value_name = "CMD",

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use dsync_core::ImageRef;
 use dsync_sync::{
-    Direction, Entry, Error, Interrupt, Observer, Options, Outcome, Referrers, Remote, Report, Retries,
-    Session, Traffic, TransferMethod,
+    Direction, Entry, Error, Interrupt, Observer, Options, Outcome, Passwords, Referrers, Remote, Report,
+    Retries, Session, Traffic, TransferMethod,
 };
 
 use crate::agents;
 use crate::args::{self, ConnectionArgs, SyncArgs};
+use crate::password;
 
 /// One connection to the other side.
 pub(crate) trait Backend {
@@ -100,6 +101,7 @@ pub(crate) fn connection_options(
         tmpfolder: args.tmpfolder.clone().filter(|folder| !folder.as_os_str().is_empty()),
         timeout: limit(args.timeout),
         engine_timeout: limit(args.engine_timeout),
+        passwords: Passwords::asked_by(password::Terminal(interrupt.clone())),
         interrupt,
         version: env!("CARGO_PKG_VERSION").into(),
         agents: agents::AGENTS,

@@ -35,6 +35,10 @@ pub(crate) const NO_SPACE: u8 = 6;
 pub(crate) const VERIFY: u8 = 7;
 pub(crate) const INTERRUPTED: u8 = 130;
 
+/// The remedy where sudo wants a password and there is nobody to ask.
+const NO_PASSWORD: &str = "let sudo run it without a password: `USER ALL=(root) NOPASSWD: /usr/bin/docker` in a file of \
+    /etc/sudoers.d (visudo -f), or do without sudo: sudo usermod -aG docker USER";
+
 const BUG: &str = "no image was left half done. This is a bug: please report it with the lines above";
 
 /// A failure, ready to be shown.
@@ -195,6 +199,15 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
                 .hint("run the same command again, or do without an agent: --method stream")
         }
         Error::Endpoint { host, failure } => endpoint(host, failure.kind, &failure.causes, context),
+        Error::Password { host, .. } => {
+            let check = match host {
+                Host::Here => "sudo -v".to_owned(),
+                Host::Remote(_) => format!("{} -t sudo -v", context.ssh_command()),
+            };
+            Diagnosis::new("sudo-authentication", ENGINE, error.to_string()).hint(format!(
+                "try the password by itself (`{check}`), or {NO_PASSWORD}"
+            ))
+        }
         Error::NoSuchImage { pattern, close, keeps_manifests } => {
             no_such_image(error, pattern, close, *keeps_manifests)
         }
@@ -272,7 +285,7 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
     let (name, exit) = match kind {
         FailureKind::EngineNotFound => ("engine-not-found", ENGINE),
         FailureKind::EngineDown => ("engine-down", ENGINE),
-        FailureKind::EnginePermission => ("engine-permission", ENGINE),
+        FailureKind::EnginePermission | FailureKind::EnginePassword => ("engine-permission", ENGINE),
         FailureKind::NoSuchImage => ("no-such-image", NO_IMAGE),
         FailureKind::TemporaryFull | FailureKind::StorageFull | FailureKind::ClientFull => {
             ("no-space", NO_SPACE)
@@ -296,8 +309,8 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
     // A message of an engine may have several lines; the first is the sentence, the rest belongs below.
     let mut lines = escape::lines(first).into_iter();
     let sentence = lines.next().unwrap_or_else(|| "unknown failure".into());
-    let wants_password =
-        ["password is required", "read the password"].iter().any(|text| sentence.contains(text));
+    let sentence_of_doas = sentence.contains("doas: ");
+    let sentence_of_requiretty = sentence.contains("you must have a tty to run sudo");
     // Of a containerd the message is that of its client.
     let is_containerd = sentence.contains("ctr: ");
     // A store in files is on this host, and messages about one mostly name its path.
@@ -322,13 +335,16 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
             "start it (sudo systemctl start containerd, or k3s), or name its socket: CONTAINERD_ADDRESS, or 'ctr --address FILE'"
                 .into(),
         ),
-        (FailureKind::EnginePermission, None) if wants_password => Some(
-            "let sudo run it without a password: `USER ALL=(root) NOPASSWD: /usr/bin/docker` in a file of /etc/sudoers.d \
-             (visudo -f), or do without sudo: sudo usermod -aG docker USER"
+        (FailureKind::EnginePassword, None) => Some(NO_PASSWORD.into()),
+        (FailureKind::EnginePermission, None) if sentence_of_doas => Some(
+            "let doas run it without a password: `permit nopass USER as root cmd docker` in /etc/doas.conf, or use sudo"
                 .into(),
         ),
+        (FailureKind::EnginePermission, None) if sentence_of_requiretty => {
+            Some("let sudo run without a terminal: `Defaults:USER !requiretty` in a file of /etc/sudoers.d (visudo -f)".into())
+        }
         (FailureKind::EnginePermission, None) if is_containerd => {
-            Some(format!("its socket is root's: use {option} 'sudo -n ctr'"))
+            Some(format!("its socket is root's: use {option} 'sudo ctr'"))
         }
         (_, Some(_)) => endpoint_hint(kind, host, "this host", option),
         (_, None) => endpoint_hint(kind, host, here.unwrap_or(place), option),
@@ -354,7 +370,7 @@ fn endpoint_hint(kind: FailureKind, host: &Host, place: &str, option: &str) -> O
                 Host::Remote(_) => "the user that ssh logs in as",
             };
             format!(
-                "add {user} to the docker group (sudo usermod -aG docker USER), or use {option} 'sudo -n docker'"
+                "add {user} to the docker group (sudo usermod -aG docker USER), or use {option} 'sudo docker'"
             )
         }
         FailureKind::TemporaryFull => more_room(&place),

@@ -104,21 +104,41 @@ fn an_engine_fails() {
     exit 4, engine-down
     ");
     let password = "no permission to talk to the container engine: sudo: a password is required";
-    insta::assert_snapshot!(engine(there(), FailureKind::EnginePermission, &[password]), @"
+    insta::assert_snapshot!(engine(there(), FailureKind::EnginePassword, &[password]), @"
     error: on alice@build: no permission to talk to the container engine: sudo: a password is required
     hint: let sudo run it without a password: `USER ALL=(root) NOPASSWD: /usr/bin/docker` in a file of /etc/sudoers.d (visudo -f), or do without sudo: sudo usermod -aG docker USER
     exit 4, engine-permission
     ");
     insta::assert_snapshot!(engine(Host::Here, FailureKind::EnginePermission, &["no permission to talk to the container engine: denied"]), @"
     error: on this host: no permission to talk to the container engine: denied
-    hint: add the user to the docker group (sudo usermod -aG docker USER), or use --docker 'sudo -n docker'
+    hint: add the user to the docker group (sudo usermod -aG docker USER), or use --docker 'sudo docker'
     exit 4, engine-permission
     ");
     insta::assert_snapshot!(engine(there(), FailureKind::EnginePermission, &["no permission to talk to the container engine: denied"]), @"
     error: on alice@build: no permission to talk to the container engine: denied
-    hint: add the user that ssh logs in as to the docker group (sudo usermod -aG docker USER), or use --remote-docker 'sudo -n docker'
+    hint: add the user that ssh logs in as to the docker group (sudo usermod -aG docker USER), or use --remote-docker 'sudo docker'
     exit 4, engine-permission
     ");
+}
+
+#[test]
+fn a_sudo_and_a_doas_that_want_a_password_or_a_terminal_have_hints() {
+    let of = |said: &str| engine(there(), FailureKind::EnginePermission, &[said]);
+    assert!(
+        of("no permission to talk to the container engine: doas: Authentication failed")
+            .contains("permit nopass")
+    );
+    let tty = "no permission to talk to the container engine: sudo: sorry, you must have a tty to run sudo";
+    assert!(of(tty).contains("hint: let sudo run without a terminal: `Defaults:USER !requiretty`"));
+    let refused = |host| shown(&Error::Password { host, tries: 3 });
+    insta::assert_snapshot!(refused(there()), @"
+    error: on alice@build: sudo took none of 3 passwords
+    hint: try the password by itself (`ssh -F lab alice@build -t sudo -v`), or let sudo run it without a password: `USER ALL=(root) NOPASSWD: /usr/bin/docker` in a file of /etc/sudoers.d (visudo -f), or do without sudo: sudo usermod -aG docker USER
+    exit 4, sudo-authentication
+    ");
+    assert!(refused(Host::Here).contains(
+        "on this host: sudo took none of 3 passwords\nhint: try the password by itself (`sudo -v`)"
+    ));
 }
 
 #[test]

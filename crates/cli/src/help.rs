@@ -36,10 +36,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("Deploy: from this host to another", "--push deploy@prod shop/web:v2"),
     ("Know beforehand what it would cost", "--dry-run alice@build shop/web:v2"),
     ("Through a jump host, with another key", "--ssh 'ssh -i ~/.ssh/ci -J bastion' app@10.0.0.7 redis"),
-    (
-        "podman here, docker behind sudo there",
-        "--docker podman --remote-docker 'sudo -n docker' pi@lab redis",
-    ),
+    ("podman here, docker behind sudo there", "--docker podman --remote-docker 'sudo docker' pi@lab redis"),
     ("Names of all images that need update", "alice@build | grep '^need update' | cut -f2"),
 ];
 

@@ -15,6 +15,7 @@ mod escape;
 mod help;
 mod manual;
 mod parse;
+mod password;
 mod patch;
 mod plugin;
 mod progress;

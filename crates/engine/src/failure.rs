@@ -20,12 +20,25 @@ pub(crate) struct ProgramFailure<'a> {
 }
 
 const NO_SPACE: [&str; 3] = ["no space left on device", "disk quota exceeded", "not enough space"];
-const PERMISSION: [&str; 5] = [
+const PERMISSION: [&str; 8] = [
     "permission denied while trying to connect",
     "connect: permission denied",
-    "a password is required",
     "is not in the sudoers file",
+    "is not allowed to execute",
+    "you must have a tty to run sudo",
+    "doas: a tty is required",
+    "doas: authentication ",
+    "doas: operation not permitted",
+];
+/// Messages of sudo, and of the one that is written in Rust, which wants a password or another one.
+const PASSWORD: [&str; 7] = [
+    "a password is required",
     "a terminal is required to read the password",
+    "interactive authentication is required",
+    "incorrect password attempt",
+    "incorrect authentication attempt",
+    "no password was provided",
+    "sorry, try again",
 ];
 const DOWN: [&str; 9] = [
     "cannot connect to the docker daemon",
@@ -56,6 +69,8 @@ pub(crate) fn classify(failure: &ProgramFailure<'_>) -> StoreError {
     let says = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
     if says(&NO_SPACE) {
         StoreError::StorageFull { message }
+    } else if says(&PASSWORD) {
+        StoreError::Password { message }
     } else if says(&PERMISSION) {
         StoreError::Permission { message }
     } else if says(&DOWN) {
@@ -218,7 +233,18 @@ mod tests {
                 "permission denied while trying to connect to the Docker daemon socket at unix:///run/docker.sock: Get \"http://%2Frun%2Fdocker.sock/v1.24/images/json\": dial unix /run/docker.sock: connect: permission denied",
                 "Permission",
             ),
-            ("sudo: a password is required\n", "Permission"),
+            ("sudo: a password is required\n", "Password"),
+            (
+                "Sorry, try again.\n\nsudo: no password was provided\nsudo: 1 incorrect password attempt\n",
+                "Password",
+            ),
+            ("sudo: interactive authentication is required\n", "Password"),
+            ("sudo: sorry, you must have a tty to run sudo\n", "Permission"),
+            (
+                "Sorry, user guest is not allowed to execute '/usr/bin/docker info' as root on vm.\n",
+                "Permission",
+            ),
+            ("doas: Authentication failed\n", "Permission"),
             (
                 "Error response from daemon: failed to get digest sha256:0000: open /var/lib/docker/image/overlay2/imagedb/content/sha256/0000: no such file or directory",
                 "NoSuchImage",

@@ -51,6 +51,7 @@ mod watched;
 
 pub use blob::BlobRef;
 pub use client::{DistantStore, parse_inspect};
+pub use command::sudo::{Sudo, ask_on_terminal, may_ask};
 pub use command::{EngineHost, Reach, Waiting, end_overdue, kill_children, terminate_children, waiting};
 pub use demand::{Demand, Disk, FreeSpace, ImportSize, Purpose, is_plain};
 pub use lineage::leads_to_config;
@@ -68,9 +69,16 @@ use oci::OciStore;
 /// Opens a store and checks that it answers. An archive that has to be unpacked goes to a
 /// temporary file in `folder`.
 pub fn open(spec: &StoreSpec, folder: &Path) -> Result<Box<dyn Store>, StoreError> {
+    open_by(spec, folder, &Sudo::Asks)
+}
+
+/// The same where a `sudo` in front of the store's client gets its password in this way.
+pub fn open_by(spec: &StoreSpec, folder: &Path, sudo: &Sudo) -> Result<Box<dyn Store>, StoreError> {
     match spec {
-        StoreSpec::Command(words) if StoreSpec::is_ctr(words) => containerd(words, None),
-        StoreSpec::Command(words) => engine(words),
+        StoreSpec::Command(words) if StoreSpec::is_ctr(words) => {
+            Ok(Box::new(CtrStore::open(words, None, sudo)?))
+        }
+        StoreSpec::Command(words) => Ok(Box::new(ClientStore::open(words, sudo)?)),
         StoreSpec::Containerd { namespace } => first(&CTR, &|words| containerd(words, namespace.as_deref())),
         StoreSpec::Auto => {
             let engines = [&["docker"][..], &["podman"]];
@@ -106,11 +114,11 @@ fn has_containerd() -> bool {
 const CTR: [&[&str]; 2] = [&["ctr"], &["k3s", "ctr"]];
 
 fn engine(words: &[String]) -> Opened {
-    Ok(Box::new(ClientStore::open(words)?))
+    Ok(Box::new(ClientStore::open(words, &Sudo::Asks)?))
 }
 
 fn containerd(words: &[String], namespace: Option<&str>) -> Opened {
-    Ok(Box::new(CtrStore::open(words, namespace)?))
+    Ok(Box::new(CtrStore::open(words, namespace, &Sudo::Asks)?))
 }
 
 /// The store behind the first of these clients that is installed.

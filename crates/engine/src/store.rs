@@ -303,6 +303,12 @@ pub enum StoreError {
         /// The message of the client.
         message: String,
     },
+    /// A `sudo` in front of the client wants a password, or another one.
+    #[error("no permission to talk to the container engine: {message}")]
+    Password {
+        /// The message of sudo.
+        message: String,
+    },
     /// No such image, any more.
     #[error("the store has no image {image}")]
     NoSuchImage {

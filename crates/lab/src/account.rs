@@ -62,6 +62,26 @@ impl User {
     }
 }
 
+/// A `sudo` by which a guest becomes root, with [`Sudo::PASSWORD`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sudo {
+    /// A line of its configuration, as `Defaults timestamp_timeout=0`.
+    pub line: String,
+}
+
+impl Sudo {
+    /// The password of the guest.
+    pub const PASSWORD: &'static str = "lab-Secret.4711";
+    /// As `openssl passwd -6` makes it.
+    pub(crate) const HASH: &'static str = "$6$dsynclab$0fOQJ3uOP6F0XeHjDMzQFPBCLNpclTfO3Q6yAKBAVHNvlE3HU2htTm.U1OKoh91/\
+        FIEryteuSWhizUACKQs831";
+
+    /// Its configuration. The guest's variables say where the engine is.
+    pub(crate) fn sudoers(&self) -> String {
+        format!("Defaults !env_reset\n{}\nroot ALL=(ALL:ALL) ALL\nguest ALL=(root) ALL\n", self.line)
+    }
+}
+
 /// A directory, as a login sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -96,6 +116,8 @@ pub struct LoginOptions {
     pub forced: Option<String>,
     /// The user whose account it is.
     pub user: User,
+    /// The `sudo` by which the guest becomes root.
+    pub sudo: Option<Sudo>,
     /// More variables; these win over the lab's own.
     pub env: Vec<(String, String)>,
 }

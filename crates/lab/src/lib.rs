@@ -46,7 +46,7 @@ mod programs;
 mod sshd;
 mod suite;
 
-pub use account::{LoginOptions, Place, Shell, User};
+pub use account::{LoginOptions, Place, Shell, Sudo, User};
 pub use cache::CACHE;
 pub use engine::{Engine, EngineKind, EngineOptions, ImageStore};
 pub use error::LabError;

@@ -50,6 +50,9 @@ impl Login {
         }
         let (name, program, package) = options.shell.program();
         packages::require(&[(program, package)])?;
+        if options.sudo.is_some() {
+            packages::require(&[("sudo", "sudo")])?;
+        }
         let dir = lab.dir.join("logins").join(alias);
         fs::create_dir(&dir).map_err(LabError::io(format_args!("make a login '{alias}'")))?;
         // From here on, what fails is cleaned up by the drop.

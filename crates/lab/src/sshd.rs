@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::account::{GUEST_ID, LoginOptions, Place};
+use crate::account::{GUEST_ID, LoginOptions, Place, Sudo};
 use crate::command::{run, tail};
 use crate::files::{set_mode, write};
 use crate::process::Found;
@@ -107,13 +107,19 @@ impl Sshd<'_> {
         let (home, shell) = (self.dir.join("home"), self.shell);
         write(&self.dir.join("passwd"), &passwd(&table("/etc/passwd")?, &home, shell))?;
         // A password that is no password, and not the "!" by which sshd knows a locked account.
-        let mut shadow = String::from("root:*:19000:0:99999:7:::\nguest:*:19000:0:99999:7:::\n");
+        let guest = if self.options.sudo.is_some() { Sudo::HASH } else { "*" };
+        let mut shadow = format!("root:*:19000:0:99999:7:::\nguest:{guest}:19000:0:99999:7:::\n");
         for line in table("/etc/shadow")?.lines().filter(|line| !is_account(line)) {
             shadow.push_str(line);
             shadow.push('\n');
         }
         // The users that a guest may play, as an engine without root does.
         write(&self.dir.join("subid"), "guest:200000:65536\n")?;
+        if let Some(sudo) = &self.options.sudo {
+            let file = self.dir.join("sudoers");
+            write(&file, &sudo.sudoers())?;
+            set_mode(&file, 0o440)?;
+        }
         let file = self.dir.join("shadow");
         write(&file, &shadow)?;
         set_mode(&file, 0o600)
@@ -136,7 +142,11 @@ impl Sshd<'_> {
             ("subid", "/etc/subgid"),
             ("var-tmp", "/var/tmp"),
             ("shm", "/dev/shm"),
+            ("sudoers", "/etc/sudoers"),
         ] {
+            if to == "/etc/sudoers" && self.options.sudo.is_none() {
+                continue;
+            }
             // The smallest systems have no tables of users to play.
             if !Path::new(to).exists() {
                 continue;

@@ -7,6 +7,7 @@ pub mod budget;
 mod frame;
 pub mod limits;
 mod message;
+mod password;
 mod preamble;
 mod section;
 

@@ -5,6 +5,7 @@
 
 mod peer;
 
+use dsync_core::Password;
 use serde::{Deserialize, Serialize};
 
 use crate::{budget, limits};
@@ -132,6 +133,9 @@ pub struct Open {
     pub timeout: u32,
     /// Seconds that the client program of an engine may keep this end waiting; 0 for any time.
     pub engine_timeout: u32,
+    /// The password for a `sudo` in front of the engine's client, once that has failed for want of one.
+    #[serde(with = "crate::password")]
+    pub password: Option<Password>,
 }
 
 /// The image that a target takes, and the names it gets.
@@ -526,6 +530,8 @@ pub enum FailureKind {
     ClientFull,
     /// The digest that was named is known, and not that of an image which is to be had.
     NoDigest,
+    /// A `sudo` in front of the engine's client wants a password, or another one than it was given.
+    EnginePassword,
 }
 
 impl Failure {

@@ -153,9 +153,13 @@ fn requests_are_pinned() {
         memory: 128,
         timeout: 300,
         engine_timeout: 7,
+        password: None,
     };
-    let open_bytes = [&[0][..], b"\x05oci:x", b"\x02/t", b"\x03a/b", &[0x80, 1], &[0xac, 2], &[7]];
-    pinned(&Request::Open(open), &open_bytes);
+    let parts = [&[0][..], b"\x05oci:x", b"\x02/t", b"\x03a/b", &[0x80, 1], &[0xac, 2], &[7]];
+    pinned(&Request::Open(open.clone()), &[&parts[..], &[&[0]]].concat());
+    let open = Open { password: Some(Password::new("secret".into())), ..open };
+    assert!(!format!("{open:?}").contains("secret"));
+    pinned(&Request::Open(open), &[&parts[..], &[b"\x01\x06secret"]].concat());
     pinned(&Request::List { patterns: vec!["a*".into()] }, &[&[1, 1], b"\x02a*"]);
     pinned(&Request::Survey { images: vec![image.clone()], exact: true }, &[&[2, 1], &listed, &[1]]);
     let receive = Receive {
@@ -260,6 +264,7 @@ fn variants_are_numbered() {
         StorageFull,
         ClientFull,
         NoDigest,
+        EnginePassword,
     ];
     numbered(&kinds);
     numbered(&[Phase::Scan, Phase::Basis, Phase::Transfer, Phase::Load, Phase::Verify]);

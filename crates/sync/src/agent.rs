@@ -110,7 +110,7 @@ fn serve(version: &str, folder: Option<&OsStr>, interrupt: &Interrupt) -> io::Re
         interrupt,
         liveness,
     );
-    endpoint::serve(link, &Site::here(version, interrupt))
+    endpoint::serve(link, &Site::distant(version, interrupt))
 }
 
 /// The bytes of the client. When it goes away, an agent that is busy ends, too.

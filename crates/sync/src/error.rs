@@ -127,6 +127,14 @@ pub enum Error {
         /// Its output.
         failure: Failure,
     },
+    /// A `sudo` in front of an engine's client took no password.
+    #[error("on {host}: sudo took none of {tries} passwords")]
+    Password {
+        /// The host of sudo.
+        host: Host,
+        /// The number of passwords that it was given.
+        tries: u32,
+    },
     /// The source has no such image.
     #[error("the source has no image '{pattern}'")]
     NoSuchImage {

@@ -27,6 +27,11 @@ pub enum Event<'a> {
         /// The count of its connection's bytes.
         meter: &'a Meter,
     },
+    /// A person is asked for the password of sudo on this host, on the terminal.
+    Asking {
+        /// The host of sudo, for people.
+        host: &'a str,
+    },
     /// The other end has no agent of this build yet; it is given one.
     Uploading {
         /// Compressed bytes to send.

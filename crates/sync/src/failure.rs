@@ -205,6 +205,7 @@ impl EndpointError {
                 StoreError::NotFound { .. } => FailureKind::EngineNotFound,
                 StoreError::Down { .. } => FailureKind::EngineDown,
                 StoreError::Permission { .. } => FailureKind::EnginePermission,
+                StoreError::Password { .. } => FailureKind::EnginePassword,
                 StoreError::NoSuchImage { .. } => FailureKind::NoSuchImage,
                 StoreError::Removed { .. } => FailureKind::Changed,
                 StoreError::StorageFull { .. } => FailureKind::StorageFull,

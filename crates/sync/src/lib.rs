@@ -23,6 +23,7 @@ mod link;
 mod options;
 mod outcome;
 mod partial;
+mod passwords;
 mod patch;
 mod session;
 mod source;
@@ -45,6 +46,7 @@ pub use inventory::select::Pin;
 pub use options::{Direction, Identity, Options, PackedAgent, Referrers, Retries, TransferMethod};
 pub use outcome::{LayerOutcome, Outcome};
 pub use partial::{PARTIAL_LIMIT, PartialEntry, Partials};
+pub use passwords::{AskPassword, PasswordQuestion, Passwords};
 pub use patch::{
     PatchApplied, PatchInfo, PatchInput, PatchMade, PatchOptions, PatchOutput, apply, diff, patch_info,
 };
@@ -56,5 +58,6 @@ pub use transport::agent_binary::agent_version;
 pub use transport::crash::{tell_crashes, words as crash_words};
 pub use transport::destination::{Destination, Remote, RemoteError, is_file, is_store_here};
 
+pub use dsync_core::Password;
 pub use dsync_engine::{kill_children, terminate_children};
 pub use dsync_proto::{Compression, Cost, Examined, Failure, FailureKind, Folder, FolderPurpose};

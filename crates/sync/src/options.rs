@@ -8,6 +8,7 @@ use dsync_core::{ImageRef, Platform};
 use dsync_proto::Compression;
 
 use crate::interrupt::Interrupt;
+use crate::passwords::Passwords;
 
 /// The options of a sync.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct Options {
     pub basis: Option<ImageRef>,
     /// Account for the bytes that cross, by file.
     pub explain: bool,
+    /// The answers of a person whom a `sudo` of the remote wants a password of.
+    pub passwords: Passwords,
     /// Ends the run before its time.
     pub interrupt: Interrupt,
     /// The version of the program, which an agent on PATH must have too.
@@ -72,6 +75,7 @@ impl Default for Options {
             referrers: Referrers::IfKept,
             basis: None,
             explain: false,
+            passwords: Passwords::default(),
             interrupt: Interrupt::default(),
             version: String::new(),
             agents: &[],

@@ -236,6 +236,11 @@ impl Progress {
                 line.begin(step(), now);
                 return Some(Drawn::Moving);
             }
+            // A prompt comes where the line is.
+            Event::Asking { .. } => {
+                drop(line);
+                state.clear();
+            }
             Event::Uploading { .. } | Event::Listing { .. } => {
                 line.begin(step(), now);
                 return Some(Drawn::Moving);

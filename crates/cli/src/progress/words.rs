@@ -8,6 +8,7 @@ use crate::{escape, quantity};
 pub(super) fn doing(event: Event<'_>) -> Option<String> {
     Some(match event {
         Event::Connecting { remote } => format!("connecting to {}", escape::visible(remote)),
+        Event::Asking { host } => format!("asking for the password of sudo on {}", escape::visible(host)),
         Event::Uploading { bytes } => format!("sending the agent ({})", quantity::bytes(bytes)),
         Event::Opening { remote, .. } => {
             format!("waiting for the agent of {} to find its images", escape::visible(remote))
@@ -28,7 +29,7 @@ pub(super) fn doing(event: Event<'_>) -> Option<String> {
 /// The line that `-v` prints for an event.
 pub(super) fn remark(event: Event<'_>) -> Option<String> {
     Some(match event {
-        Event::Connecting { .. } => return doing(event),
+        Event::Connecting { .. } | Event::Asking { .. } => return doing(event),
         Event::Listing { store, host } => {
             format!("listing the images of {}: {}", escape::visible(host), escape::visible(store))
         }

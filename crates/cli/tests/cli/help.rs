@@ -46,7 +46,7 @@ fn short_help() {
     Connection:
           --ssh <CMD>            The ssh program with its options, as 'ssh -i key -J jump' [env:
                                  DOCKER_SYNC_SSH]
-          --docker <CMD>         The engine of this host: docker, podman, containerd, 'sudo -n docker',
+          --docker <CMD>         The engine of this host: docker, podman, containerd, 'sudo docker',
                                  oci:DIR [default: what is there] [env: DOCKER_SYNC_DOCKER]
           --remote-docker <CMD>  The engine of the remote [default: what is there] [env:
                                  DOCKER_SYNC_REMOTE_DOCKER]

@@ -282,7 +282,7 @@ fn a_containerd_that_cannot_be_used_is_told() {
     push(&BOTH[2..])
         .exits(4)
         .says(&format!("on {}: no permission", guest.remote()))
-        .says("--remote-docker 'sudo -n ctr'");
+        .says("--remote-docker 'sudo ctr'");
     guest
         .push(&["--docker", "containerd:nope", "--remote-docker", "oci:layout", &name])
         .exits(4)

@@ -18,4 +18,5 @@ mod recipes;
 mod report;
 mod select;
 mod ssh;
+mod sudo;
 mod sync;

@@ -17,6 +17,7 @@ use super::temporary_names::TemporaryNames;
 use super::{demand, export, history, list};
 use crate::blob::BlobRef;
 use crate::command::Program;
+use crate::command::sudo::Sudo;
 use crate::demand::{Demand, ImportSize};
 use crate::host;
 use crate::layers::{self, Blobs};
@@ -43,8 +44,8 @@ pub(crate) struct ClientStore {
 
 impl ClientStore {
     /// Finds the program and asks what it is.
-    pub(crate) fn open(words: &[String]) -> Result<Self, StoreError> {
-        let store = Self::identified(Program::find(words)?)?;
+    pub(crate) fn open(words: &[String], sudo: &Sudo) -> Result<Self, StoreError> {
+        let store = Self::identified(Program::find_by(words, sudo)?)?;
         let content = match store.engine.kind {
             StoreKind::DockerContainerd => ContentStore::open(&store.engine),
             _ => None,

@@ -5,6 +5,7 @@
 
 mod children;
 mod process;
+pub(crate) mod sudo;
 
 use std::io::Read;
 use std::path::Path;
@@ -12,12 +13,14 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use dsync_core::Password;
 use flate2::read::GzDecoder;
 
 use crate::locate::{Surroundings, is_program, locate};
 use crate::script;
 use crate::store::StoreError;
 use process::{Running, failure};
+use sudo::{Sudo, Way};
 
 pub use children::{EngineHost, Waiting, end_overdue, kill_children, terminate_children, waiting};
 pub(crate) use process::{Feeding, Reading};
@@ -35,6 +38,8 @@ pub(crate) struct Program {
     reach: Option<Reach>,
     /// The folder of its temporary files, if it is to have another than its own choice.
     folder: Option<std::path::PathBuf>,
+    /// The way past a `sudo` that would ask for a password.
+    way: Option<Way>,
 }
 
 /// The way to another host: a command to which the script to run there is added, and a count of its bytes.
@@ -67,13 +72,20 @@ impl Program {
             exists: &|file: &Path| is_program(file),
         };
         let file = locate(program, &around).ok_or_else(|| not_found(program))?;
-        Ok(Self { file, words: words.to_vec(), reach: None, folder: None })
+        Ok(Self { file, words: words.to_vec(), reach: None, folder: None, way: None })
+    }
+
+    /// The same where a `sudo` among them gets its password in this way.
+    pub(crate) fn find_by(words: &[String], sudo: &Sudo) -> Result<Self, StoreError> {
+        let program = Self::find(words)?;
+        let way = Way::find(&program.file, words, sudo)?;
+        Ok(Self { way, ..program })
     }
 
     /// A program of another host.
     pub(crate) fn distant(words: &[String], reach: &Reach) -> Result<Self, StoreError> {
         let file = reach.words.first().ok_or_else(|| StoreError::NotFound { program: String::new() })?.into();
-        Ok(Self { file, words: words.to_vec(), reach: Some(reach.clone()), folder: None })
+        Ok(Self { file, words: words.to_vec(), reach: Some(reach.clone()), folder: None, way: None })
     }
 
     /// The same program, with these arguments before all others, too.
@@ -99,7 +111,7 @@ impl Program {
 
     /// Runs it to its end and collects its output, whatever its exit status.
     pub(crate) fn output(&self, args: &[&str]) -> Result<Output, StoreError> {
-        let mut reading = self.reading(self.spawn(args, Stdio::null(), script::packed_command)?);
+        let mut reading = self.reading(self.spawn(args, self.no_input(), script::packed_command)?);
         let mut stdout = Vec::new();
         let limit = LARGEST_OUTPUT + 1;
         let taken = match self.reach {
@@ -129,7 +141,7 @@ impl Program {
 
     /// Starts it to read what it writes.
     pub(crate) fn read(&self, args: &[&str]) -> Result<Reading, StoreError> {
-        Ok(self.reading(self.spawn(args, Stdio::null(), script::marked_command)?))
+        Ok(self.reading(self.spawn(args, self.no_input(), script::marked_command)?))
     }
 
     /// The words of a command line in a script: the program and these arguments.
@@ -143,7 +155,20 @@ impl Program {
         Ok(self.reading(self.start(first, &[&script::marked_command(script)], script, Stdio::null())?))
     }
 
-    fn reading(&self, running: Running) -> Reading {
+    /// The standard input of a program that is to read nothing, but for a password.
+    fn no_input(&self) -> Stdio {
+        if self.password().is_some() { Stdio::piped() } else { Stdio::null() }
+    }
+
+    fn password(&self) -> Option<&Password> {
+        self.way.as_ref()?.password()
+    }
+
+    fn reading(&self, mut running: Running) -> Reading {
+        if let (Some(password), Some(mut input)) = (self.password(), running.take_input()) {
+            // A sudo that does not need it does not read it, and the program reads nothing.
+            sudo::write(&mut input, password).ok();
+        }
         match &self.reach {
             None => Reading::new(running),
             Some(reach) => Reading::marked(running, Arc::clone(&reach.received)),
@@ -152,7 +177,10 @@ impl Program {
 
     /// Starts it to write what it reads.
     pub(crate) fn feed(&self, args: &[&str]) -> Result<Feeding, StoreError> {
-        let running = self.spawn(args, Stdio::piped(), script::command)?;
+        let mut running = self.spawn(args, Stdio::piped(), script::command)?;
+        if let Some(password) = self.password() {
+            running.answer(password)?;
+        }
         Ok(Feeding::new(running, self.reach.as_ref().map(|reach| Arc::clone(&reach.sent))))
     }
 
@@ -187,13 +215,17 @@ impl Program {
         stdin: Stdio,
     ) -> Result<Running, StoreError> {
         let mut command = Command::new(&self.file);
+        if let Some(way) = &self.way {
+            way.prepare(&self.file);
+            command.args(way.arguments());
+        }
         command.args(first).args(args).stdin(stdin);
         command.env("LC_ALL", "C").env("LANGUAGE", "C").env("NO_COLOR", "1");
         if let Some(folder) = &self.folder {
             command.env("TMPDIR", folder);
         }
         let host = if self.reach.is_some() { EngineHost::Other } else { EngineHost::This };
-        Running::start(command, shown.to_owned(), &self.words[0], host)
+        Running::start(command, shown.to_owned(), &self.words[0], host, self.password().is_some())
     }
 }
 

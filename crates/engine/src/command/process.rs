@@ -6,13 +6,16 @@ use std::io::{self, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use dsync_core::Password;
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::children::{EngineHost, ListedChild};
+use super::sudo;
 use crate::failure::{ProgramFailure, classify};
 use crate::script;
 use crate::store::StoreError;
@@ -26,8 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A program whose standard output is read.
 pub(crate) struct Reading {
-    running: Running,
+    // The order matters: a program behind sudo cannot be killed, and ends when nobody reads what it writes.
     stdout: Option<ChildStdout>,
+    running: Running,
     /// True once a login shell's output before the mark was skipped.
     has_begun: bool,
     received: Option<Arc<AtomicU64>>,
@@ -176,27 +180,63 @@ pub(super) struct Running {
     /// The child on the list of those that run.
     listed: Option<ListedChild>,
     ended: bool,
+    /// Told when a sudo has asked for the password, or never will.
+    asked: Option<Receiver<()>>,
 }
 
 impl Running {
-    /// Starts a program with pipes for its output. `shown` is its command line and `program` its name, for people.
+    /// Starts a program with pipes for its output. `shown` is its command line and `program` its name, for people;
+    /// `asks` says that it is a sudo that will ask for the password.
     pub(super) fn start(
         mut command: Command,
         shown: String,
         program: &str,
         host: EngineHost,
+        asks: bool,
     ) -> Result<Self, StoreError> {
         let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StoreError::NotFound { program: program.to_owned() },
             _ => StoreError::Io { what: format!("cannot run `{shown}`"), source },
         })?;
-        let stderr = child.stderr.take().map(tail);
+        let (told, asked) = mpsc::channel();
+        let stderr = child.stderr.take().map(|mut stderr| match asks {
+            false => tail(stderr),
+            true => thread::spawn(move || {
+                let before = sudo::read_to_prompt(&mut stderr);
+                // Who does not feed it does not wait for this.
+                told.send(()).ok();
+                kept(io::Cursor::new(before).chain(stderr))
+            }),
+        });
         let listed = ListedChild::new(child.id(), program, host);
-        Ok(Self { child, stderr, command: shown, program: program.to_owned(), listed, ended: false })
+        let asked = asks.then_some(asked);
+        Ok(Self { child, stderr, command: shown, program: program.to_owned(), listed, ended: false, asked })
     }
 
-    fn wait(&mut self) -> Result<(ExitStatus, String), StoreError> {
+    /// The standard input, for whoever has it now.
+    pub(super) fn take_input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    /// Waits until a sudo asks for the password, and gives it.
+    pub(super) fn answer(&mut self, password: &Password) -> Result<(), StoreError> {
+        let asked = self.asked.take();
+        let has_asked = asked.is_none_or(|asked| self.waiting(|| asked.recv_timeout(PATIENCE).is_ok()));
+        if !has_asked {
+            let message = "sudo did not ask for the password, and what it runs may be waiting for its input";
+            return Err(StoreError::Permission { message: message.into() });
+        }
+        if let Some(input) = &mut self.child.stdin {
+            // One that has ended says why.
+            sudo::write(input, password).ok();
+        }
+        Ok(())
+    }
+
+    pub(super) fn wait(&mut self) -> Result<(ExitStatus, String), StoreError> {
+        // A program that is still to read would wait for ever.
+        self.child.stdin = None;
         let overdue = self.waiting_for_end();
         let status = self.reaped(Child::wait, |_| true).map_err(|source| {
             let what = format!("cannot learn how `{}` ended", self.command);
@@ -268,24 +308,26 @@ pub(super) fn failure(command: &str, status: ExitStatus, stderr: &str, image: Op
 }
 
 /// Reads to the end in a thread of its own and keeps the tail.
-fn tail(mut reader: impl Read + Send + 'static) -> JoinHandle<String> {
-    thread::spawn(move || {
-        let mut kept: Vec<u8> = Vec::new();
-        let mut buffer = [0; 4096];
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => {
-                    kept.extend_from_slice(&buffer[..count]);
-                    let excess = kept.len().saturating_sub(TAIL);
-                    kept.drain(..excess);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break,
+fn tail(reader: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || kept(reader))
+}
+
+fn kept(mut reader: impl Read) -> String {
+    let mut kept: Vec<u8> = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                kept.extend_from_slice(&buffer[..count]);
+                let excess = kept.len().saturating_sub(TAIL);
+                kept.drain(..excess);
             }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
         }
-        String::from_utf8_lossy(&kept).into_owned()
-    })
+    }
+    String::from_utf8_lossy(&kept).into_owned()
 }
 
 fn joined(thread: Option<JoinHandle<String>>) -> String {

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform, Unreadable};
-use dsync_engine::{EngineHost, IdOf, Store, StoreSpec, temporary};
+use dsync_engine::{EngineHost, IdOf, Store, StoreSpec, Sudo, temporary};
 use dsync_proto::{
     Event, Failure, FailureKind, Holder, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey,
 };
@@ -30,8 +30,8 @@ use crate::source::{self, Sending};
 use crate::target::{self, Peering, Receiving};
 use patience::{PACE, Patience};
 
-/// Opens a store by what `--docker` says; its temporary files go to this folder.
-pub(crate) type Opener = dyn Fn(&str, &Path) -> Result<Box<dyn Store>, EndpointError> + Send;
+/// Opens a store by what `--docker` says; its temporary files go to this folder, and a `sudo` gets its password so.
+pub(crate) type Opener = dyn Fn(&str, &Path, &Sudo) -> Result<Box<dyn Store>, EndpointError> + Send;
 
 /// The host that an endpoint is on.
 pub(crate) struct Site<'a> {
@@ -43,6 +43,8 @@ pub(crate) struct Site<'a> {
     pub(crate) caches: Option<&'a Path>,
     /// True if this process stands in for another host, on which no agent runs.
     pub(crate) stands_in: bool,
+    /// The way in which a `sudo` gets a password that did not come with the request.
+    pub(crate) sudo: Sudo,
     /// Ends what is done here.
     pub(crate) interrupt: Interrupt,
 }
@@ -50,19 +52,30 @@ pub(crate) struct Site<'a> {
 impl<'a> Site<'a> {
     /// This host, as its environment describes it.
     pub(crate) fn here(version: &'a str, interrupt: &Interrupt) -> Site<'a> {
-        Site { version, opener: &open_here, caches: None, stands_in: false, interrupt: interrupt.clone() }
+        let interrupt = interrupt.clone();
+        Site { version, opener: &open_by, caches: None, stands_in: false, sudo: Sudo::Asks, interrupt }
+    }
+
+    /// This host, where no person is.
+    pub(crate) fn distant(version: &'a str, interrupt: &Interrupt) -> Site<'a> {
+        Site { sudo: Sudo::Silent, ..Site::here(version, interrupt) }
     }
 }
 
 /// Opens a store of this host by what `--docker` says; its temporary files go to this folder.
 pub(crate) fn open_here(spec: &str, folder: &Path) -> Result<Box<dyn Store>, EndpointError> {
-    let spec: StoreSpec = spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))?;
-    Ok(dsync_engine::open(&spec, folder)?)
+    open_by(spec, folder, &Sudo::Asks)
 }
 
-/// The names of this host's images, in a store as `--docker` takes it.
+/// The same where a `sudo` gets its password in this way.
+fn open_by(spec: &str, folder: &Path, sudo: &Sudo) -> Result<Box<dyn Store>, EndpointError> {
+    let spec: StoreSpec = spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))?;
+    Ok(dsync_engine::open_by(&spec, folder, sudo)?)
+}
+
+/// The names of this host's images, in a store as `--docker` takes it. No person is asked for a password.
 pub fn names_of_this_host(spec: &str) -> Result<Vec<ImageRef>, Failure> {
-    let images = || Ok(open_here(spec, &std::env::temp_dir())?.list()?.images);
+    let images = || Ok(open_by(spec, &std::env::temp_dir(), &Sudo::Silent)?.list()?.images);
     let images = images().map_err(|error: EndpointError| Failure::from(error))?;
     let mut names: Vec<ImageRef> = images.into_iter().flat_map(|image| image.names).collect();
     names.sort_unstable();
@@ -165,7 +178,8 @@ impl Endpoint {
         };
         // Killed runs leave theirs to whoever looks next.
         temporary::sweep(&workspace.folder);
-        let mut store = (site.opener)(&open.store, &workspace.folder)?;
+        let sudo = open.password.clone().map_or_else(|| site.sudo.clone(), Sudo::Given);
+        let mut store = (site.opener)(&open.store, &workspace.folder, &sudo)?;
         let platform = match &open.platform[..] {
             "" => None,
             text => Some(text.parse().map_err(EndpointError::Protocol)?),

@@ -327,7 +327,7 @@ fn an_opener_that_fails_is_asked_again() {
     let (client, served) = Link::pair(&interrupt);
     thread::scope(|scope| {
         let serving = scope.spawn(|| {
-            let opener = |spec: &str, _: &Path| -> Result<Box<dyn Store>, EndpointError> {
+            let opener = |spec: &str, _: &Path, _: &Sudo| -> Result<Box<dyn Store>, EndpointError> {
                 Err(StoreError::NotFound { program: spec.to_owned() }.into())
             };
             serve(served, &Site { opener: &opener, ..Site::here("1", &interrupt) }).unwrap();

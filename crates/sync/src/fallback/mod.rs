@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dsync_engine::{DistantStore, Reach, Store, StoreSpec, temporary};
+use dsync_engine::{DistantStore, Reach, Store, StoreSpec, Sudo, temporary};
 use dsync_proto::{Failure, FailureKind};
 
 use crate::endpoint::{self, Site};
@@ -151,27 +151,29 @@ impl Master {
         let (tmpfolder, timeout, limit) = (options.tmpfolder.clone(), options.timeout, options.limit);
         let exact = options.identity == Identity::Exact;
         let served = thread::spawn(move || {
-            let opener = move |spec: &str, folder: &Path| -> Result<Box<dyn Store>, EndpointError> {
-                let store = DistantStore::open(&words(spec)?, &reach)?;
-                let stream = |store| {
-                    if limit.is_some() {
-                        let reason = "images would cross as a stream, which --limit does not reach".into();
-                        return Err(EndpointError::Usage(reason));
+            let opener =
+                move |spec: &str, folder: &Path, _: &Sudo| -> Result<Box<dyn Store>, EndpointError> {
+                    let store = DistantStore::open(&words(spec)?, &reach)?;
+                    let stream = |store| {
+                        if limit.is_some() {
+                            let reason =
+                                "images would cross as a stream, which --limit does not reach".into();
+                            return Err(EndpointError::Usage(reason));
+                        }
+                        Ok(Box::new(StreamStore::new(store, tmpfolder.clone())) as Box<dyn Store>)
+                    };
+                    if carrier == Carrier::Stream {
+                        return stream(store);
                     }
-                    Ok(Box::new(StreamStore::new(store, tmpfolder.clone())) as Box<dyn Store>)
+                    let here = endpoint::open_here(&local, folder)?;
+                    // An image that keeps its ID has compressed layers, in which rsync finds nothing that is the same.
+                    if store.has_packages() && here.has_packages() && exact {
+                        return stream(store);
+                    }
+                    let (shell, to, reach) = (shell.clone(), to.clone(), reach.clone());
+                    let rsync = Rsync { shell, to, timeout, limit, reach };
+                    Ok(Box::new(RsyncStore::new(store, here, rsync, tmpfolder.clone(), distant.clone())))
                 };
-                if carrier == Carrier::Stream {
-                    return stream(store);
-                }
-                let here = endpoint::open_here(&local, folder)?;
-                // An image that keeps its ID has compressed layers, in which rsync finds nothing that is the same.
-                if store.has_packages() && here.has_packages() && exact {
-                    return stream(store);
-                }
-                let (shell, to, reach) = (shell.clone(), to.clone(), reach.clone());
-                let rsync = Rsync { shell, to, timeout, limit, reach };
-                Ok(Box::new(RsyncStore::new(store, here, rsync, tmpfolder.clone(), distant.clone())))
-            };
             let site = Site { opener: &opener, stands_in: true, ..Site::here(&version, &interrupt) };
             let served = endpoint::serve(served, &site);
             // The directory is needed as long as the master runs.

@@ -32,6 +32,7 @@ use crate::layers::workspace::Workspace;
 use crate::link::{Frame, Inbox, Link, Outbox};
 use crate::options::Identity;
 use crate::outcome::Outcome;
+use crate::passwords;
 use crate::source::{self, Sending};
 use crate::target::{self, PatchContents, Peering, Receiving};
 use crate::traffic::Traffic;
@@ -107,6 +108,9 @@ pub fn diff(
     output: &PatchOutput,
     observer: &dyn Observer,
 ) -> Result<PatchMade, Error> {
+    if [old, new].iter().any(|operand| Operand::parse(operand).is_of_engine()) {
+        passwords::ask_here(&options.store, observer, &options.interrupt)?;
+    }
     make(options, old, new, output, observer).map_err(here)
 }
 
@@ -117,6 +121,7 @@ pub fn apply(
     dry_run: bool,
     observer: &dyn Observer,
 ) -> Result<PatchApplied, Error> {
+    passwords::ask_here(&options.store, observer, &options.interrupt)?;
     take(options, input, dry_run, observer).map_err(here)
 }
 

@@ -37,6 +37,11 @@ impl<'a> Operand<'a> {
         Operand { store: &text[..end], name: text[end..].trim_start_matches(':') }
     }
 
+    /// True if it is of the store that all others are of.
+    pub(super) fn is_of_engine(self) -> bool {
+        self.store.is_empty()
+    }
+
     /// The store that it is of.
     pub(super) fn store(self, stores: &Stores) -> &dyn Store {
         stores.of(self.store)

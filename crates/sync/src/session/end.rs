@@ -29,8 +29,8 @@ pub(super) struct End {
     _served: Served,
     /// The child process that holds the connection, if one does.
     pipe: Option<Pipe>,
-    observer: Arc<dyn Observer>,
-    interrupt: Interrupt,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) interrupt: Interrupt,
 }
 
 /// The state of a connection.

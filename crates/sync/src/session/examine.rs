@@ -9,12 +9,14 @@ use dsync_proto::{Examined, Reply, Request, limits};
 
 use super::end::End;
 use super::route::Dial;
+use super::sudo::Asking;
 use super::{connect, open, words};
 use crate::endpoint::{self, Site, examine::random};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::link::Link;
 use crate::options::Options;
+use crate::passwords;
 use crate::transport::connection::{Local, Served};
 use crate::transport::destination::{self, Remote};
 
@@ -94,7 +96,10 @@ fn over(
 ) -> Examination {
     let observer: Arc<dyn Observer> = seen.clone();
     let mut here = End::here(local, &observer, &options.interrupt);
-    let here = end_findings(&mut here, &options.local_store, options);
+    let here = match passwords::ask_here(&options.local_store, &*observer, &options.interrupt) {
+        Ok(()) => end_findings(&mut here, &options.local_store, options, None),
+        Err(error) => EndFindings { store: Err(error), host: Some(ask(&mut here, options, Vec::new(), 0)) },
+    };
     let store = match remote {
         Remote::Ssh(_) => options.remote_store.clone(),
         Remote::Layout(spec) => destination::for_child(spec),
@@ -106,7 +111,7 @@ fn over(
         let took = begun.elapsed();
         let without_agent = dialled.agentless.then(|| seen.warning());
         let mut there = End::remote(name, dialled, None, &observer, &options.interrupt);
-        let end = end_findings(&mut there, &store, options);
+        let end = end_findings(&mut there, &store, options, Some(&Asking::of(remote, options)));
         let is_measured = matches!(remote, Remote::Ssh(_)) && matches!(end.host, Some(Ok(_)));
         RemoteFindings {
             took,
@@ -120,8 +125,12 @@ fn over(
 }
 
 /// Opens the store of an end, and has it describe its host.
-fn end_findings(end: &mut End, store: &str, options: &Options) -> EndFindings {
-    let opened = end.open(open(store, options));
+fn end_findings(end: &mut End, store: &str, options: &Options, asking: Option<&Asking>) -> EndFindings {
+    let open = open(store, options);
+    let opened = match asking {
+        Some(asking) => asking.open(end, &open),
+        None => end.open(open),
+    };
     let store = opened.map(|()| end.store.store.clone());
     let host = (!end.is_agentless()).then(|| ask(end, options, Vec::new(), 0));
     EndFindings { store, host }

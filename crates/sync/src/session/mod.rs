@@ -9,6 +9,7 @@ mod relay;
 pub(crate) mod report;
 mod retry;
 pub(crate) mod route;
+mod sudo;
 mod words;
 
 use std::fs::File;
@@ -31,6 +32,7 @@ use crate::inventory::select::{Pin, Selector};
 use crate::link::Link;
 use crate::options::{Direction, Identity, Options, Referrers};
 use crate::outcome::Outcome;
+use crate::passwords;
 use crate::traffic::Traffic;
 use crate::transport::connection::{Local, Served};
 use crate::transport::destination::{self, Remote};
@@ -40,6 +42,7 @@ use end::End;
 use report::{Entry, Report};
 use retry::{Tries, Watch};
 use route::{Dial, Route};
+use sudo::Asking;
 
 /// A run between the store of this host and that of a remote, either of which is the source. Of the targets there is one
 /// today.
@@ -90,11 +93,13 @@ impl Session {
         };
         let (told, interrupt) = (Arc::clone(&observer), options.interrupt.clone());
         let name = remote.to_string();
-        let mut route = Route { name, open: open_there, dial, speed, observer: told, interrupt };
+        let asking = Asking::of(remote, &options);
+        let mut route = Route { name, open: open_there, asking, dial, speed, observer: told, interrupt };
         let observer = Watch::new(observer);
         let there = route.connect(&mut Tries::new(&options, &observer))?;
         let host = &Host::Here.to_string();
         observer.event(Event::Waiting { program: "its engine", host, seconds: 0 });
+        passwords::ask_here(&options.local_store, &*observer, &options.interrupt)?;
         here.open(open(&options.local_store, &options))?;
         observer.event(Event::Note(&format!("this host has {}", here.store.store)));
         observer.event(Event::Note(&format!("the remote has {}", there.store.store)));
@@ -183,6 +188,7 @@ fn open(store: &str, options: &Options) -> Open {
         engine_timeout: options
             .engine_timeout
             .map_or(0, |most| u32::try_from(most.as_secs()).unwrap_or(u32::MAX)),
+        password: None,
     }
 }
 

@@ -6,6 +6,7 @@ use dsync_proto::Open;
 
 use super::end::End;
 use super::retry::Tries;
+use super::sudo::Asking;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::interrupt::Interrupt;
@@ -22,6 +23,8 @@ pub(crate) struct Route {
     pub(crate) name: String,
     /// Opens its store.
     pub(crate) open: Open,
+    /// Asks for the password that a sudo there may want.
+    pub(crate) asking: Asking,
     pub(crate) dial: Box<Dial>,
     /// Remembers how fast the link is.
     pub(crate) speed: Option<link_speed::RememberedSpeed>,
@@ -41,13 +44,13 @@ impl Route {
     }
 
     fn connect_once(&mut self) -> Result<End, Error> {
-        let Route { name, open, dial, speed, observer, interrupt } = self;
+        let Route { name, open, asking, dial, speed, observer, interrupt } = self;
         observer.event(Event::Connecting { remote: name });
         let dialled = dial()?;
         let meter = Meter::new(&dialled.sent, &dialled.received);
         observer.event(Event::Opening { remote: name, meter: &meter });
         let mut end = End::remote(name.clone(), dialled, speed.clone(), observer, interrupt);
-        end.open(open.clone())?;
+        asking.open(&mut end, open)?;
         Ok(end)
     }
 }

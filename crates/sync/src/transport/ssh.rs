@@ -88,10 +88,23 @@ pub(crate) fn keepalive(
     interrupt: &Interrupt,
 ) -> Vec<String> {
     let Some(timeout) = timeout else { return Vec::new() };
+    missing(&configured(ssh, to, interrupt).unwrap_or_default(), timeout)
+}
+
+/// The account that ssh logs in to, where that can be told.
+pub(crate) fn user(ssh: &[String], to: &Destination, interrupt: &Interrupt) -> Option<String> {
+    if let Some((user, _)) = to.host.rsplit_once('@') {
+        return Some(user.to_owned());
+    }
+    let configured = configured(ssh, to, interrupt)?;
+    let user = configured.lines().find_map(|line| line.strip_prefix("user "))?;
+    Some(user.trim().to_owned())
+}
+
+/// The text that `ssh -G` prints. It connects to nothing; one that takes long asks something of its own configuration.
+fn configured(ssh: &[String], to: &Destination, interrupt: &Interrupt) -> Option<String> {
     let words = words(&[ssh, &["-G".to_owned()]].concat(), to);
-    // It connects to nothing; one that takes long asks something of its own configuration.
-    let configured = said(&words, Some(CONFIGURED), interrupt).unwrap_or_default();
-    missing(&String::from_utf8_lossy(&configured), timeout)
+    Some(String::from_utf8_lossy(&said(&words, Some(CONFIGURED), interrupt)?).into_owned())
 }
 
 /// Those that are missing in what `ssh -G` prints.

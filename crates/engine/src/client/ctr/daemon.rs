@@ -29,9 +29,8 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Finds the client, asks whether its daemon answers, and chooses the namespace.
-    pub(super) fn open(words: &[String], namespace: Option<&str>) -> Result<Self, StoreError> {
-        let client = Program::find(words)?;
+    /// Asks whether the daemon of a client answers, and chooses the namespace.
+    pub(super) fn open(client: Program, namespace: Option<&str>) -> Result<Self, StoreError> {
         let version = client.run(&["version"], None)?;
         let version = server_version(&String::from_utf8_lossy(&version.stdout));
         let (ctr, namespace) = namespace::choose(&client, namespace)?;

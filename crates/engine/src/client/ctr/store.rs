@@ -11,6 +11,8 @@ use super::records;
 use crate::blob::BlobRef;
 use crate::client::containerd;
 use crate::client::daemon_host::KernelHost;
+use crate::command::Program;
+use crate::command::sudo::Sudo;
 use crate::demand::{Demand, Disk, ImportSize, Purpose};
 use crate::host;
 use crate::layers::{self, Blobs as _};
@@ -25,8 +27,8 @@ pub(crate) struct CtrStore(Daemon);
 
 impl CtrStore {
     /// Finds the client and the namespace.
-    pub(crate) fn open(words: &[String], namespace: Option<&str>) -> Result<Self, StoreError> {
-        Daemon::open(words, namespace).map(Self)
+    pub(crate) fn open(words: &[String], namespace: Option<&str>, sudo: &Sudo) -> Result<Self, StoreError> {
+        Daemon::open(Program::find_by(words, sudo)?, namespace).map(Self)
     }
 }
 
