@@ -29,11 +29,12 @@ impl Moment {
 
 /// An entry of an archive.
 pub(super) struct Entry {
-    path: String,
-    content: Content,
+    pub(super) path: String,
+    pub(super) content: Content,
 }
 
-enum Content {
+/// The content of an entry.
+pub(super) enum Content {
     File { bytes: Vec<u8>, mode: u32 },
     Link { to: String },
 }

@@ -1,12 +1,19 @@
 //! Packages for Debian and what is made of it.
 
-use std::fs;
 use std::path::Path;
 
+use super::VERSION;
 use super::archive::{Entry, Moment, tar_gz};
+use super::installed::{self, Places};
 use super::target::Target;
-use super::{NOTICES, VERSION};
 use crate::Result;
+
+/// The places of Debian.
+const PLACES: Places = Places {
+    zsh: "usr/share/zsh/vendor-completions",
+    licence: "usr/share/doc/docker-sync/copyright",
+    notices: "usr/share/doc/docker-sync",
+};
 
 /// The package of a program for a machine.
 pub(super) fn package(
@@ -16,27 +23,7 @@ pub(super) fn package(
     target: &Target,
     moment: Moment,
 ) -> Result<Vec<u8>> {
-    let read = |path: &str| fs::read(root.join(path)).map_err(|error| format!("cannot read {path}: {error}"));
-    let files = [
-        Entry::program("usr/bin/docker-sync", program.to_vec()),
-        Entry::link("usr/libexec/docker/cli-plugins/docker-sync", "../../../bin/docker-sync"),
-        Entry::file("usr/share/man/man1/docker-sync.1", read("crates/cli/generated/docker-sync.1")?),
-        Entry::file(
-            "usr/share/bash-completion/completions/docker-sync",
-            read("crates/cli/completions/docker-sync.bash")?,
-        ),
-        Entry::file(
-            "usr/share/fish/vendor_completions.d/docker-sync.fish",
-            read("crates/cli/completions/docker-sync.fish")?,
-        ),
-        Entry::file(
-            "usr/share/zsh/vendor-completions/_docker-sync",
-            read("crates/cli/completions/docker-sync.zsh")?,
-        ),
-        Entry::file("usr/share/doc/docker-sync/copyright", read("LICENSE")?),
-        Entry::file(&format!("usr/share/doc/docker-sync/{NOTICES}"), notices.into()),
-        Entry::file("usr/share/doc/docker-sync/changelog.md", read("CHANGELOG.md")?),
-    ];
+    let files = installed::files(root, program, notices, &PLACES)?;
     let size: usize = files.iter().map(|file| file.bytes().len().div_ceil(1024)).sum();
     let control = [Entry::file("control", control(target, VERSION, size).into_bytes())];
     Ok(ar(
@@ -89,6 +76,7 @@ mod tests {
     use super::super::target::TARGETS;
     use super::*;
     use crate::workspace;
+    use std::fs;
     use std::process::Command;
 
     /// Nothing can be said where there is no dpkg.

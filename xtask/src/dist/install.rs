@@ -112,6 +112,39 @@ mod tests {
     }
 
     #[test]
+    fn checksums_are_those_that_a_known_key_has_signed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        dist(folder.path(), "#!/bin/sh\necho docker-sync\n");
+        for key in ["key", "other"] {
+            let mut keygen = Command::new("ssh-keygen");
+            keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]).arg(at(key));
+            shell::run(&mut keygen).unwrap();
+            let public = fs::read_to_string(at(&format!("{key}.pub"))).unwrap();
+            fs::write(at(&format!("signers-{key}")), format!("release@example.org {public}")).unwrap();
+        }
+        let installs = |signers: &str| {
+            let signers = at(signers).display().to_string();
+            let output = install(&at("install.sh"), &["--signers", &signers], &at("prefix"), folder.path()).unwrap();
+            let is_there = at("prefix").exists();
+            fs::remove_dir_all(at("prefix")).ok();
+            assert_eq!(output.status.success(), is_there);
+            (is_there, String::from_utf8(output.stderr).unwrap())
+        };
+        let (unsigned, said) = installs("signers-key");
+        assert!(!unsigned && said.contains("SHA256SUMS.sig"), "{said}");
+        super::super::signature::sign(folder.path(), &at("key")).unwrap();
+        assert!(installs("signers-key").0);
+        let (by_another, said) = installs("signers-other");
+        assert!(!by_another && said.contains("SHA256SUMS is not signed by a key of "), "{said}");
+        let sums = fs::read_to_string(at(SUMS)).unwrap();
+        fs::write(at(SUMS), format!("{sums}\n")).unwrap();
+        assert!(!installs("signers-key").0);
+        let (unread, said) = installs("nowhere");
+        assert!(!unread && said.contains("cannot read"), "{said}");
+    }
+
+    #[test]
     fn an_archive_that_is_not_what_it_was_is_not_installed() {
         let folder = tempfile::tempdir().unwrap();
         let archive = folder.path().join(dist(folder.path(), "#!/bin/sh\n"));

@@ -1,16 +1,18 @@
 #!/bin/sh
 # Installs docker-sync @VERSION@ for this machine. Root is not needed.
 #
-#   sh install.sh [--from PLACE] [--prefix DIR] [--plugin]
+#   sh install.sh [--from PLACE] [--prefix DIR] [--plugin] [--signers FILE]
 #
 # PLACE is a folder, or an http or https address, with the archives and SHA256SUMS: the folder of this script unless
 # told otherwise. DIR gets bin and share; it is ~/.local unless told otherwise. --plugin links it as `docker sync`, too.
+# FILE has the keys that may have signed SHA256SUMS, as `ssh-keygen -Y verify` takes them; without, none has to.
 set -eu
 
 version=@VERSION@
 from=
 prefix=${HOME:-}/.local
 plugin=
+signers=
 
 fail() {
 	echo "install.sh: $1" >&2
@@ -19,9 +21,13 @@ fail() {
 
 while [ $# -gt 0 ]; do
 	case $1 in
-	--from | --prefix)
+	--from | --prefix | --signers)
 		[ $# -gt 1 ] || fail "$1 wants a value"
-		if [ "$1" = --from ]; then from=${2%/}; else prefix=${2%/}; fi
+		case $1 in
+		--from) from=${2%/} ;;
+		--prefix) prefix=${2%/} ;;
+		*) signers=$2 ;;
+		esac
 		shift 2
 		;;
 	--plugin)
@@ -29,7 +35,7 @@ while [ $# -gt 0 ]; do
 		shift
 		;;
 	-h | --help)
-		sed -n '2,7s/^# \{0,1\}//p' "$0"
+		sed -n '2,8s/^# \{0,1\}//p' "$0"
 		exit 0
 		;;
 	*) fail "there is no option $1: see --help" ;;
@@ -70,6 +76,17 @@ fetch() {
 }
 
 fetch SHA256SUMS
+if [ -n "$signers" ]; then
+	[ -r "$signers" ] || fail "cannot read $signers"
+	command -v ssh-keygen >/dev/null || fail "ssh-keygen is not here to check the signature"
+	fetch SHA256SUMS.sig
+	signature=$folder/SHA256SUMS.sig
+	# Several names may be those of the key; one is enough.
+	signer=$(ssh-keygen -Y find-principals -s "$signature" -f "$signers" 2>/dev/null | head -n 1)
+	[ -n "$signer" ] && ssh-keygen -Y verify -f "$signers" -I "$signer" -n file -s "$signature" \
+		<"$folder/SHA256SUMS" >/dev/null 2>&1 ||
+		fail "SHA256SUMS is not signed by a key of $signers; nothing was installed"
+fi
 fetch "$name.tar.gz"
 expected=$(sed -n "s/^\([0-9a-f]\{64\}\)  $name\.tar\.gz\$/\1/p" "$folder/SHA256SUMS")
 [ -n "$expected" ] || fail "SHA256SUMS has no line for $name.tar.gz"

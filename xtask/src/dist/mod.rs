@@ -3,13 +3,19 @@
 
 mod archive;
 mod deb;
+mod formula;
 mod install;
+mod installed;
 mod parts;
 mod program;
+mod rpm;
+mod signature;
 mod target;
 mod toolchain;
 mod trial;
 mod wheel;
+#[cfg(test)]
+mod workflow;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,6 +39,12 @@ pub(crate) struct Options {
     /// Build the last commit in another folder as well, and compare every file with those of dist
     #[arg(long)]
     check: bool,
+    /// Write a formula for Homebrew, too, for archives that will be at this address: https://HOST/FOLDER
+    #[arg(long, value_name = "ADDRESS", value_parser = formula::address)]
+    url: Option<String>,
+    /// Sign the checksums with this key, by ssh-keygen
+    #[arg(long, value_name = "KEY", conflicts_with = "fetch")]
+    sign: Option<PathBuf>,
 }
 
 /// The version that is released.
@@ -51,20 +63,28 @@ pub(crate) fn run(options: &Options) -> Result {
         return Ok(());
     }
     let root = workspace::root();
-    make(&toolchain, root)?;
+    // A mistake is told before the builds.
+    if let Some(key) = options.sign.as_ref().filter(|key| !key.is_file()) {
+        return Err(format!("there is no key {}", key.display()).into());
+    }
+    let url = options.url.as_deref();
+    make(&toolchain, root, url)?;
     if options.check {
         let folder = tempfile::Builder::new().prefix("docker-sync-release-").tempdir()?;
         let other = folder.path().join("elsewhere");
         shell::run(Command::new("git").arg("clone").arg("--quiet").arg(root).arg(&other))?;
-        make(&toolchain, &other)?;
+        make(&toolchain, &other, url)?;
         compare(&sums(&root.join("dist"))?, &sums(&other.join("dist"))?)?;
         show::good("built twice, in two folders: every file is the same");
+    }
+    if let Some(key) = &options.sign {
+        signature::sign(&root.join("dist"), key)?;
     }
     Ok(())
 }
 
 /// Builds a workspace into its `dist`.
-fn make(toolchain: &Toolchain, root: &Path) -> Result {
+fn make(toolchain: &Toolchain, root: &Path, url: Option<&str>) -> Result {
     let moment = Moment::of(root)?;
     let dist = root.join("dist");
     if dist.exists() {
@@ -91,6 +111,14 @@ fn make(toolchain: &Toolchain, root: &Path) -> Result {
         }
         let name = format!("docker-sync_{VERSION}_{}.deb", target.debian);
         fs::write(dist.join(name), deb::package(root, &program, &notices, target, moment)?)?;
+        let package = dist.join(rpm::name(target));
+        fs::write(&package, rpm::package(root, &program, &notices, target, moment)?)?;
+        rpm::try_out(&package)?;
+    }
+    if let Some(url) = url {
+        let file = dist.join(formula::NAME);
+        fs::write(&file, formula::formula(VERSION, url, &sums(&dist)?)?)?;
+        formula::try_out(&file)?;
     }
     fs::write(dist.join("install.sh"), INSTALLER.replace("@VERSION@", VERSION))?;
     let sums = sums(&dist)?;
@@ -120,13 +148,13 @@ fn beside(root: &Path, program: &[u8], notices: &str) -> Result<Vec<Entry>> {
     ])
 }
 
-/// The SHA-256 of each file of a folder but that of the sums.
+/// The SHA-256 of each file of a folder but that of the sums, and the signature over it.
 fn sums(dist: &Path) -> Result<BTreeMap<String, String>> {
     let mut sums = BTreeMap::new();
     for entry in fs::read_dir(dist)? {
         let path: PathBuf = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name != SUMS {
+        if name != SUMS && name != signature::NAME {
             sums.insert(name, Digest::of(&fs::read(&path)?).hex());
         }
     }
