@@ -20,7 +20,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
         &'docker-sync'= {
             cand --platform 'Only images of this platform: OS/ARCH[/VARIANT], as linux/arm64'
             cand --ssh 'The ssh program with its options, as ''ssh -i key -J jump'''
-            cand --docker 'The engine of this host: docker, podman, containerd, ''sudo -n docker'', oci:DIR [default: what is there]'
+            cand --docker 'The engine of this host: docker, podman, containerd, ''sudo docker'', oci:DIR [default: what is there]'
             cand --remote-docker 'The engine of the remote [default: what is there]'
             cand -f 'Directory for temporary files, on both sides [default: the system''s]'
             cand --tmpfolder 'Directory for temporary files, on both sides [default: the system''s]'
@@ -77,7 +77,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --output 'The patch file to write; - for standard output'
             cand --compression 'auto, max (fewest bytes), or a zstd level, 1 to 22'
             cand --identity 'Identity of NEW to preserve in stores that name images by manifests: containerd image stores, OCI layouts'
-            cand --docker 'The engine of this host: docker, podman, containerd, ''sudo -n docker'', oci:DIR [default: what is there]'
+            cand --docker 'The engine of this host: docker, podman, containerd, ''sudo docker'', oci:DIR [default: what is there]'
             cand --tmpfolder 'Directory for temporary files [default: the system''s]'
             cand --memory 'Memory limit, in addition to a fixed 64 MiB'
             cand --progress 'Form of the progress on standard error'
@@ -88,7 +88,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'docker-sync;apply'= {
-            cand --docker 'The engine of this host: docker, podman, containerd, ''sudo -n docker'', oci:DIR [default: what is there]'
+            cand --docker 'The engine of this host: docker, podman, containerd, ''sudo docker'', oci:DIR [default: what is there]'
             cand --tmpfolder 'Directory for temporary files [default: the system''s]'
             cand --memory 'Memory limit, in addition to a fixed 64 MiB'
             cand --progress 'Form of the progress on standard error'
@@ -127,7 +127,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
         }
         &'docker-sync;doctor'= {
             cand --ssh 'The ssh program with its options, as ''ssh -i key -J jump'''
-            cand --docker 'The engine of this host: docker, podman, containerd, ''sudo -n docker'', oci:DIR [default: what is there]'
+            cand --docker 'The engine of this host: docker, podman, containerd, ''sudo docker'', oci:DIR [default: what is there]'
             cand --remote-docker 'The engine of the remote [default: what is there]'
             cand -f 'Directory for temporary files, on both sides [default: the system''s]'
             cand --tmpfolder 'Directory for temporary files, on both sides [default: the system''s]'

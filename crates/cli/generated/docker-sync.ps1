@@ -23,7 +23,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
         'docker-sync' {
             [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Only images of this platform: OS/ARCH[/VARIANT], as linux/arm64')
             [CompletionResult]::new('--ssh', '--ssh', [CompletionResultType]::ParameterName, 'The ssh program with its options, as ''ssh -i key -J jump''')
-            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, containerd, ''sudo -n docker'', oci:DIR [default: what is there]')
+            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, containerd, ''sudo docker'', oci:DIR [default: what is there]')
             [CompletionResult]::new('--remote-docker', '--remote-docker', [CompletionResultType]::ParameterName, 'The engine of the remote [default: what is there]')
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Directory for temporary files, on both sides [default: the system''s]')
             [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Directory for temporary files, on both sides [default: the system''s]')
@@ -81,7 +81,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The patch file to write; - for standard output')
             [CompletionResult]::new('--compression', '--compression', [CompletionResultType]::ParameterName, 'auto, max (fewest bytes), or a zstd level, 1 to 22')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Identity of NEW to preserve in stores that name images by manifests: containerd image stores, OCI layouts')
-            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, containerd, ''sudo -n docker'', oci:DIR [default: what is there]')
+            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, containerd, ''sudo docker'', oci:DIR [default: what is there]')
             [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Directory for temporary files [default: the system''s]')
             [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'Memory limit, in addition to a fixed 64 MiB')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Form of the progress on standard error')
@@ -93,7 +93,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             break
         }
         'docker-sync;apply' {
-            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, containerd, ''sudo -n docker'', oci:DIR [default: what is there]')
+            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, containerd, ''sudo docker'', oci:DIR [default: what is there]')
             [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Directory for temporary files [default: the system''s]')
             [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'Memory limit, in addition to a fixed 64 MiB')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Form of the progress on standard error')
@@ -138,7 +138,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
         }
         'docker-sync;doctor' {
             [CompletionResult]::new('--ssh', '--ssh', [CompletionResultType]::ParameterName, 'The ssh program with its options, as ''ssh -i key -J jump''')
-            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, containerd, ''sudo -n docker'', oci:DIR [default: what is there]')
+            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, containerd, ''sudo docker'', oci:DIR [default: what is there]')
             [CompletionResult]::new('--remote-docker', '--remote-docker', [CompletionResultType]::ParameterName, 'The engine of the remote [default: what is there]')
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Directory for temporary files, on both sides [default: the system''s]')
             [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Directory for temporary files, on both sides [default: the system''s]')

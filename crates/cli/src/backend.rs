@@ -101,7 +101,7 @@ pub(crate) fn connection_options(
         tmpfolder: args.tmpfolder.clone().filter(|folder| !folder.as_os_str().is_empty()),
         timeout: limit(args.timeout),
         engine_timeout: limit(args.engine_timeout),
-        passwords: Passwords::asked_by(password::Terminal(interrupt.clone())),
+        passwords: Passwords::asked_by(password::Terminal),
         interrupt,
         version: env!("CARGO_PKG_VERSION").into(),
         agents: agents::AGENTS,

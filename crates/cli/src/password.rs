@@ -6,20 +6,20 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dsync_sync::{AskPassword, Interrupt, Password, PasswordQuestion};
+use dsync_sync::{AskPassword, Password, PasswordQuestion};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use crate::{escape, signals};
 
 /// The terminal of a process.
 const TERMINAL: &str = "/dev/tty";
-/// The pause between two looks at whether the run was interrupted.
+/// The pause between two looks at whether a signal came.
 const TICK: Duration = Duration::from_millis(20);
 /// The time that a signal which Ctrl-C sends takes at most.
 const SIGNAL: Duration = Duration::from_secs(1);
 
-/// The terminal, until the run is interrupted.
-pub(crate) struct Terminal(pub(crate) Interrupt);
+/// The terminal, until a signal ends the run.
+pub(crate) struct Terminal;
 
 impl AskPassword for Terminal {
     fn ask(&self, question: &PasswordQuestion<'_>) -> Option<Password> {
@@ -44,7 +44,7 @@ impl AskPassword for Terminal {
                     }
                     return None;
                 }
-                Err(RecvTimeoutError::Timeout) if !self.0.happened() => {}
+                Err(RecvTimeoutError::Timeout) if signals::exit_code().is_none() => {}
                 Err(_) => {
                     tcsetattr(&terminal, OptionalActions::Now, &settings).ok();
                     return None;

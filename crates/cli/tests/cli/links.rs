@@ -237,6 +237,7 @@ fn waiting_agent(liar: &Liar, timeout: u32) -> Child {
         memory: 64 << 20,
         timeout,
         engine_timeout: 0,
+        password: None,
     });
     let open = frame(Channel::Control, &encode(&open).unwrap());
     agent.stdin.as_mut().unwrap().write_all(&[&preamble[..], &open].concat()).unwrap();

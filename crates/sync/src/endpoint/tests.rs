@@ -19,6 +19,7 @@ fn open(store: &str, platform: &str) -> Request {
         memory: 64 << 20,
         timeout: 0,
         engine_timeout: 0,
+        password: None,
     })
 }
 

@@ -116,6 +116,7 @@ fn talk(host: &Host, script: &[u8]) -> Vec<u8> {
         memory: MEMORY,
         timeout: 0,
         engine_timeout: 0,
+        password: None,
     });
     let mut bytes = frame(&encode(&open).expect("a request can be said"));
     bytes.extend(script::wire(script));
