@@ -45,7 +45,8 @@ fn is_own(side: &Side<'_>, image: &str, prefix: &str) -> bool {
 /// and of the images of remotes, which stay.
 pub(crate) fn files(bench: &Bench) -> BTreeSet<PathBuf> {
     let mut files = all(bench);
-    let stays = |file: &Path| file.ends_with(program::agent_file()) || file.ends_with("docker-sync/links");
+    let is_agent = |file: &Path| program::agent_files().iter().any(|name| file.ends_with(name));
+    let stays = |file: &Path| is_agent(file) || file.ends_with("docker-sync/links");
     let is_known =
         |file: &Path| ["docker-sync/index", "docker-sync/images"].iter().any(|dir| is_in(file, dir));
     // podman asks rpm, where that is installed, which package it is of; rpm makes itself a database for the answer.

@@ -44,7 +44,7 @@ pub use content::{layer, noise};
 pub use identity::{Identity, Sameness, is_by_manifest};
 pub use layout::{Form, Kept, Layout, Packing, Stored};
 pub use process::Running;
-pub use program::{agent, agent_file, program};
+pub use program::{agent, agent_file, arm64, program};
 pub use ran::Ran;
 pub use real::Real;
 pub use side::Side;

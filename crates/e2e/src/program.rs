@@ -28,6 +28,29 @@ pub fn agent_file() -> &'static str {
     &NAME
 }
 
+/// The folder of the program and the agent for arm64.
+const ARM64: &str = "DOCKER_SYNC_ARM64";
+
+/// A program for arm64: of `$DOCKER_SYNC_ARM64`, which `cargo xtask test` builds.
+///
+/// # Panics
+/// The variable is not set: a cargo that only knows this machine cannot build it.
+pub fn arm64(name: &str) -> PathBuf {
+    let folder =
+        env::var_os(ARM64).unwrap_or_else(|| panic!("{ARM64} names no folder: run `cargo xtask test`"));
+    Path::new(&folder).join(name)
+}
+
+/// The names of the files in a host's cache that are agents of this build.
+pub(crate) fn agent_files() -> &'static [String] {
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let other = env::var_os(ARM64).map(|folder| Path::new(&folder).join("docker-sync-agent"));
+        let other = other.map(|agent| format!("agent-{}", Digest::of(&fs::read(agent).unwrap()).hex()));
+        [agent_file().to_owned()].into_iter().chain(other).collect()
+    });
+    &NAMES
+}
+
 fn build() -> PathBuf {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));

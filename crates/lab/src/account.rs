@@ -118,6 +118,8 @@ pub struct LoginOptions {
     pub user: User,
     /// The `sudo` by which the guest becomes root.
     pub sudo: Option<Sudo>,
+    /// The programs of the account are of Debian for arm64, and there are no others.
+    pub arm64: bool,
     /// More variables; these win over the lab's own.
     pub env: Vec<(String, String)>,
 }

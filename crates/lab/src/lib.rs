@@ -22,6 +22,7 @@
 //! Nothing of a lab outlives the process that started it, however that process ends; see [`keeper`].
 //! The lab needs root on a Debian-like Linux, and knows nothing of docker-sync itself.
 
+pub mod arm64;
 pub mod images;
 pub mod keeper;
 pub mod packages;

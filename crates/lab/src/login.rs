@@ -16,7 +16,7 @@ use crate::files::{set_mode, write};
 use crate::link::{Files, HostKey, Identity, Link};
 use crate::process::{self, Found};
 use crate::sshd::Sshd;
-use crate::{Engine, LabError, Suite, mounts, packages};
+use crate::{Engine, LabError, Suite, arm64, mounts, packages};
 
 /// The facts that all logins of a lab share.
 #[derive(Debug)]
@@ -59,8 +59,12 @@ impl Login {
         let mut login =
             Login { alias: alias.to_owned(), dir, user: options.user, port: 0, lab: Arc::clone(lab) };
         login.make_directories(options)?;
-        let shell = login.make_shell(name, program, options.banner.as_deref())?;
-        let sshd = Sshd { dir: &login.dir, lab: &lab.dir, shell: &shell, options };
+        let root = options.arm64.then(arm64::root).transpose()?;
+        let shell = match root {
+            Some(_) => PathBuf::from(arm64::SHELL),
+            None => login.make_shell(name, program, options.banner.as_deref())?,
+        };
+        let sshd = Sshd { dir: &login.dir, lab: &lab.dir, shell: &shell, root: root.as_deref(), options };
         let env = login.environment(engine, options)?;
         login.port = sshd.start(&env)?;
         login.make_links()?;
@@ -207,7 +211,11 @@ impl Login {
         let mut env = engine.environment();
         env.push(("TMPDIR".to_owned(), self.tmp().display().to_string()));
         let path = [self.bin(), engine.bin()].map(|dir| dir.display().to_string()).join(":");
-        env.push(("PATH".to_owned(), format!("{path}:{}", self.without(SYSTEM, &hidden)?)));
+        let path = match options.arm64 {
+            true => format!("{}:{SYSTEM}", self.bin().display()),
+            false => format!("{path}:{}", self.without(SYSTEM, &hidden)?),
+        };
+        env.push(("PATH".to_owned(), path));
         env.push((process::MARK.to_owned(), self.dir.display().to_string()));
         for (name, value) in &options.env {
             env.retain(|(known, _)| known != name);

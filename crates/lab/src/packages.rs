@@ -99,6 +99,23 @@ fn install(packages: &[&str]) -> Result<(), LabError> {
     apt(&arguments).map(drop)
 }
 
+/// Downloads packages of Debian into a folder and installs nothing, by the apt of these variables.
+pub(crate) fn download(packages: &[&str], folder: &Path, env: &[(&str, &Path)]) -> Result<(), LabError> {
+    let _one_at_a_time = APT.lock().unwrap_or_else(PoisonError::into_inner);
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(["-qq", "-o", "APT::Sandbox::User=root"]).args(arguments);
+        command.current_dir(folder).envs(env.iter().copied());
+        run(&mut command)
+    };
+    let arguments = [&["download"], packages].concat();
+    if apt(&arguments).is_ok() {
+        return Ok(());
+    }
+    apt(&["update"])?;
+    apt(&arguments).map(drop)
+}
+
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

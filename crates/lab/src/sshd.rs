@@ -16,7 +16,7 @@ use crate::account::{GUEST_ID, LoginOptions, Place, Sudo};
 use crate::command::{run, tail};
 use crate::files::{set_mode, write};
 use crate::process::Found;
-use crate::{LabError, packages};
+use crate::{LabError, arm64, packages};
 
 /// An sshd to be started.
 pub(crate) struct Sshd<'a> {
@@ -26,6 +26,8 @@ pub(crate) struct Sshd<'a> {
     pub(crate) lab: &'a Path,
     /// The account's shell.
     pub(crate) shell: &'a Path,
+    /// The directory with the account's programs, where they are not this machine's.
+    pub(crate) root: Option<&'a Path>,
     /// The properties of the login.
     pub(crate) options: &'a LoginOptions,
 }
@@ -76,6 +78,7 @@ impl Sshd<'_> {
         let (dir, lab) = (self.dir.display(), self.lab.display());
         let forced = self.options.forced.as_ref();
         let forced = forced.map_or(String::new(), |command| format!("ForceCommand {command}\n"));
+        let root = self.root.map_or(String::new(), |_| format!("ChrootDirectory {}\n", arm64::ROOT));
         let mut set_env = String::new();
         for (name, value) in env {
             if value.contains(['"', '\n']) {
@@ -96,7 +99,7 @@ impl Sshd<'_> {
              MaxStartups 200\n\
              MaxSessions 100\n\
              Subsystem sftp internal-sftp\n\
-             SetEnv{set_env}\n{forced}"
+             SetEnv{set_env}\n{forced}{root}"
         );
         write(&self.dir.join("sshd_config"), &config)
     }
@@ -163,6 +166,9 @@ impl Sshd<'_> {
             // On a bind mount of itself, so that the flags are for this directory alone.
             let path = path.display();
             bind(&path.to_string(), &path.to_string(), &flags);
+        }
+        if let Some(root) = self.root {
+            script.push_str(&arm64::script(root, self.lab));
         }
         let sshd = packages::find("sshd").unwrap_or_else(|| PathBuf::from("/usr/sbin/sshd"));
         script.push_str(&format!("exec '{}' -f '{dir}/sshd_config' -E '{dir}/sshd.log'\n", sshd.display()));

@@ -220,7 +220,7 @@ fn guest_script(root: &Path, program: &str, login: &Path) -> String {
 }
 
 /// The mirror that this machine's apt has its own release from.
-fn mirror() -> Result<Option<String>, LabError> {
+pub(crate) fn mirror() -> Result<Option<String>, LabError> {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let Some(release) = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")) else {
         return Ok(None);

@@ -28,7 +28,7 @@ use dsync_core::Digest;
 use crate::{Result, shell, show, units, workspace};
 use archive::{Entry, Moment};
 use target::TARGETS;
-use toolchain::Toolchain;
+pub(crate) use toolchain::Toolchain;
 
 /// Arguments of `cargo xtask dist`.
 #[derive(Args)]
@@ -81,6 +81,11 @@ pub(crate) fn run(options: &Options) -> Result {
         signature::sign(&root.join("dist"), key)?;
     }
     Ok(())
+}
+
+/// Builds the program and its agent for arm64, for tests; the folder that has both.
+pub(crate) fn for_tests(toolchain: &Toolchain) -> Result<PathBuf> {
+    program::for_tests(toolchain, workspace::root(), &TARGETS[1])
 }
 
 /// Builds a workspace into its `dist`.

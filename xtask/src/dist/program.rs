@@ -13,6 +13,12 @@ use crate::{Result, shell, show, units, workspace};
 
 /// The variable by which `crates/cli/build.rs` is told of the agents.
 const EMBED: &str = "DOCKER_SYNC_EMBED";
+/// The programs.
+const CLIENT: &str = "docker-sync";
+const AGENT: &str = "docker-sync-agent";
+/// The profiles: of a release, and one that is built in less time.
+const RELEASE: &str = "release";
+const FOR_TESTS: &str = "trial";
 
 /// Builds the agents for all machines; the folder in which they are packed.
 pub(super) fn agents(toolchain: &Toolchain, root: &Path) -> Result<PathBuf> {
@@ -22,7 +28,7 @@ pub(super) fn agents(toolchain: &Toolchain, root: &Path) -> Result<PathBuf> {
     }
     fs::create_dir_all(&folder)?;
     for target in &TARGETS {
-        let agent = built(build(toolchain, root, target, "docker-sync-agent")?, "docker-sync-agent")?;
+        let agent = built(build(toolchain, root, target, RELEASE, &[AGENT])?, AGENT)?;
         if trial::runs(&agent)? && target.machine == std::env::consts::ARCH {
             trial::tells_crashes(&agent)?;
         }
@@ -39,14 +45,28 @@ pub(super) fn agents(toolchain: &Toolchain, root: &Path) -> Result<PathBuf> {
 
 /// Builds the program for a machine with these agents in it.
 pub(super) fn client(toolchain: &Toolchain, root: &Path, agents: &Path, target: &Target) -> Result<PathBuf> {
-    let mut cargo = build(toolchain, root, target, "docker-sync")?;
+    let mut cargo = build(toolchain, root, target, RELEASE, &[CLIENT])?;
     cargo.env(EMBED, agents);
-    built(cargo, "docker-sync")
+    built(cargo, CLIENT)
 }
 
-fn build(toolchain: &Toolchain, root: &Path, target: &Target, program: &str) -> Result<Command> {
+/// Builds the program for a machine, with no agents in it, and its agent; the folder that has both.
+pub(super) fn for_tests(toolchain: &Toolchain, root: &Path, target: &Target) -> Result<PathBuf> {
+    let program = built(build(toolchain, root, target, FOR_TESTS, &[CLIENT, AGENT])?, CLIENT)?;
+    trial::runs(&program)?;
+    Ok(program.parent().ok_or("a program is in a folder")?.to_owned())
+}
+
+fn build(
+    toolchain: &Toolchain,
+    root: &Path,
+    target: &Target,
+    profile: &str,
+    programs: &[&str],
+) -> Result<Command> {
     let mut cargo = toolchain.cargo(root)?;
-    cargo.args(["build", "--release", "--locked", "--package", "docker-sync", "--bin", program]);
+    cargo.args(["build", "--profile", profile, "--locked", "--package", "docker-sync"]);
+    cargo.args(programs.iter().flat_map(|program| ["--bin", program]));
     cargo.args(["--target", &target.triple(), "--target-dir"]).arg(root.join("target/dist"));
     cargo.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="]);
     Ok(cargo)

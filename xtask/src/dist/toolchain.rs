@@ -52,13 +52,13 @@ unsigned long _Unwind_GetIP(void *context) { return 0; }
 const NO_UNWINDER_OBJECT: &str = "no-unwinder.o";
 
 /// A toolchain that is there.
-pub(super) struct Toolchain {
+pub(crate) struct Toolchain {
     home: PathBuf,
 }
 
 impl Toolchain {
     /// It, fetched first where it is not there yet.
-    pub(super) fn ready() -> Result<Toolchain> {
+    pub(crate) fn ready() -> Result<Toolchain> {
         if (std::env::consts::OS, std::env::consts::ARCH) != ("linux", "x86_64") {
             return Err("releases are built on x86-64 Linux: for that alone the compiler is pinned".into());
         }

@@ -36,6 +36,11 @@ impl Heard {
         }
     }
 
+    /// True if a test was ignored that needs this.
+    pub(super) fn needs(&self, need: &str) -> bool {
+        self.ignored.keys().any(|reason| reason.rsplit_once(": ").is_some_and(|(of, _)| of == need))
+    }
+
     /// Takes out the names of the ignored tests whose reason ends with one of these commands, and does not begin with a need
     /// that this machine does not meet.
     pub(super) fn take_ignored_by(&mut self, commands: &[&str], unmet: &[&str]) -> Vec<String> {
@@ -124,6 +129,7 @@ test result: ok. 20 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fin
         assert_eq!(heard.take_ignored_by(&ours, &[]), ["sync::pulls", "sync::pushes"]);
         assert_eq!(heard.counted, 2);
         assert!(!heard.summary().contains("needs engines"));
+        assert!(!heard.needs("needs engines") && heard.needs("one of all engines"));
         assert_eq!(heard.take_ignored_by(&["cargo xtask test --all-engines"], &engines), ["other"]);
     }
 

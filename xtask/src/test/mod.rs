@@ -6,13 +6,15 @@
 mod heard;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use dsync_lab::{LabError, packages};
+use dsync_lab::{LabError, arm64, packages};
 
 use self::heard::Heard;
+use crate::dist::{self, Toolchain};
 use crate::units::duration;
 use crate::{Result, shell, show, workspace};
 
@@ -49,6 +51,10 @@ pub(crate) const COMMANDS: [&str; 3] =
 
 /// The need of tests that have system calls fail.
 const PTRACE: &str = "needs ptrace";
+
+/// The need of tests that run programs for arm64, and the variable that names the folder of ours.
+const ARM64: &str = "needs programs for arm64";
+const ARM64_PROGRAMS: &str = "DOCKER_SYNC_ARM64";
 
 /// Generated cases of each property in a quick run.
 const QUICK_CASES: &str = "100";
@@ -114,14 +120,26 @@ fn all(options: &Options) -> Result<(Heard, Vec<String>)> {
     let (mut heard, failure) = listen(cargo())?;
     let mut failures: Vec<String> = failure.into_iter().collect();
     let ours = if options.all_engines { &COMMANDS[..2] } else { &COMMANDS[..1] };
-    let unmet = if is_traceable() { &[][..] } else { &[PTRACE][..] };
-    let names = heard.take_ignored_by(ours, unmet);
+    let mut unmet = Vec::new();
+    if !is_traceable() {
+        unmet.push(PTRACE);
+    }
+    let mut arm64 = None;
+    if heard.needs(ARM64) {
+        arm64 = programs_for_arm64().unwrap_or_else(|error| {
+            failures.push(format!("no programs for arm64: {error}"));
+            None
+        });
+        unmet.extend(arm64.is_none().then_some(ARM64));
+    }
+    let names = heard.take_ignored_by(ours, &unmet);
     if names.is_empty() {
         return Ok((heard, failures));
     }
     let mut second = cargo();
     second.args((!options.args.iter().any(|arg| arg == "--")).then_some("--"));
     second.args(["--ignored", "--exact"]).args(&names);
+    second.envs(arm64.map(|folder| (ARM64_PROGRAMS, folder)));
     let (more, failure) = listen(second)?;
     if more.ran < names.len() {
         failures.push(format!("{} tests were to run that need more, and {} did", names.len(), more.ran));
@@ -136,6 +154,19 @@ fn is_traceable() -> bool {
     let strace =
         Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     strace.is_ok_and(|status| status.success())
+}
+
+/// The folder of our programs for arm64. `None` where such programs do not run, or where there is no compiler for them:
+/// a line says why.
+fn programs_for_arm64() -> Result<Option<PathBuf>> {
+    let ready = arm64::require().map_err(Into::into).and_then(|()| Toolchain::ready());
+    match ready {
+        Ok(toolchain) => dist::for_tests(&toolchain).map(Some),
+        Err(error) => {
+            show::note(format!("warning: nothing is tested on arm64: {error}"));
+            Ok(None)
+        }
+    }
 }
 
 /// Runs tests and listens to what they say; beside it, how they failed.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod agent;
+mod arm64;
 mod basis;
 mod containerd;
 mod content;
