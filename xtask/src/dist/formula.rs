@@ -20,7 +20,9 @@ pub(super) fn address(text: &str) -> std::result::Result<String, String> {
     let address = text.trim_end_matches('/');
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/%@+".contains(&byte);
     match address.strip_prefix("https://") {
-        Some(rest) if !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(is_plain) => Ok(address.into()),
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(is_plain) => {
+            Ok(address.into())
+        }
         _ => Err("an address is wanted as https://HOST/FOLDER".into()),
     }
 }
@@ -95,7 +97,8 @@ mod tests {
 
     #[test]
     fn a_formula_has_the_archives_with_their_checksums() {
-        let [x86, arm] = ["x86_64", "aarch64"].map(|machine| format!("docker-sync-1.2.3-{machine}-unknown-linux-musl.tar.gz"));
+        let [x86, arm] = ["x86_64", "aarch64"]
+            .map(|machine| format!("docker-sync-1.2.3-{machine}-unknown-linux-musl.tar.gz"));
         let sums = sums(&[&x86, &arm, "docker-sync_1.2.3_amd64.deb"]);
         let text = formula("1.2.3", ADDRESS, &sums).unwrap();
         for (name, machine) in [(&x86, "intel"), (&arm, "arm")] {
@@ -128,7 +131,9 @@ mod tests {
     #[test]
     fn an_address_is_one_of_https_and_nothing_that_ruby_reads() {
         assert_eq!(address("https://example.org/a/b/"), Ok("https://example.org/a/b".into()));
-        for text in ["http://example.org", "https://", "https:///x", "https://a\"b", "https://#{x}", "https://a b"] {
+        for text in
+            ["http://example.org", "https://", "https:///x", "https://a\"b", "https://#{x}", "https://a b"]
+        {
             assert!(address(text).is_err(), "{text}");
         }
     }

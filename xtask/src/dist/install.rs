@@ -125,7 +125,8 @@ mod tests {
         }
         let installs = |signers: &str| {
             let signers = at(signers).display().to_string();
-            let output = install(&at("install.sh"), &["--signers", &signers], &at("prefix"), folder.path()).unwrap();
+            let output =
+                install(&at("install.sh"), &["--signers", &signers], &at("prefix"), folder.path()).unwrap();
             let is_there = at("prefix").exists();
             fs::remove_dir_all(at("prefix")).ok();
             assert_eq!(output.status.success(), is_there);

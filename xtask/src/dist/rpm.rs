@@ -18,7 +18,8 @@ const PLACES: Places = Places {
     notices: "usr/share/licenses/docker-sync",
 };
 const SUMMARY: &str = "Synchronise container images between hosts over ssh";
-const DESCRIPTION: &str = "Brings an image of one host's image store into another's, without a registry and with
+const DESCRIPTION: &str =
+    "Brings an image of one host's image store into another's, without a registry and with
 nothing to install on the other host. Only what the other side does not have
 crosses. Docker, podman, containerd and OCI layouts, either way.";
 
@@ -166,7 +167,10 @@ mod tests {
             return;
         }
         let expected = format!("docker-sync {} 1 aarch64 MIT 86400 (none)", version(VERSION));
-        assert_eq!(ask("%{NAME} %{VERSION} %{RELEASE} %{ARCH} %{LICENSE} %{BUILDTIME} %{BUILDHOST}"), expected);
+        assert_eq!(
+            ask("%{NAME} %{VERSION} %{RELEASE} %{ARCH} %{LICENSE} %{BUILDTIME} %{BUILDHOST}"),
+            expected
+        );
         let files = ask("[%{FILEMODES:perms} %{FILEUSERNAME} %{FILEMTIMES} %{FILENAMES} %{FILELINKTOS}\n]");
         assert!(files.contains("-rwxr-xr-x root 86400 /usr/bin/docker-sync \n"), "{files}");
         let plugin = "/usr/libexec/docker/cli-plugins/docker-sync ../../../bin/docker-sync\n";
