@@ -7,8 +7,8 @@ pub mod budget;
 mod frame;
 pub mod limits;
 mod message;
-mod password;
 mod preamble;
+mod secret;
 mod section;
 
 pub use frame::{Channel, FrameError, HEADER_LEN, Header};
@@ -19,6 +19,7 @@ pub use message::{
     Survey, UnreadableImage, Want, decode, encode,
 };
 pub use preamble::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble, PreambleError, find};
+pub use secret::Secret;
 pub use section::{
     AddressMaps, FilteredRange, FilteredRanges, InflatedItem, InflatedItems, InflatedStream,
     MappedExecutable, PatchHead,

@@ -5,10 +5,9 @@
 
 mod peer;
 
-use dsync_core::Password;
 use serde::{Deserialize, Serialize};
 
-use crate::{budget, limits};
+use crate::{Secret, budget, limits};
 pub use peer::{Known, ListedReferrer, Offer, Peer, PossessionProof, ShortId, Stored, Want};
 
 /// A payload that is no message of its channel.
@@ -134,8 +133,7 @@ pub struct Open {
     /// Seconds that the client program of an engine may keep this end waiting; 0 for any time.
     pub engine_timeout: u32,
     /// The password for a `sudo` in front of the engine's client, once that has failed for want of one.
-    #[serde(with = "crate::password")]
-    pub password: Option<Password>,
+    pub password: Option<Secret>,
 }
 
 /// The image that a target takes, and the names it gets.

@@ -157,7 +157,7 @@ fn requests_are_pinned() {
     };
     let parts = [&[0][..], b"\x05oci:x", b"\x02/t", b"\x03a/b", &[0x80, 1], &[0xac, 2], &[7]];
     pinned(&Request::Open(open.clone()), &[&parts[..], &[&[0]]].concat());
-    let open = Open { password: Some(Password::new("secret".into())), ..open };
+    let open = Open { password: Some(Secret::new("secret".into())), ..open };
     assert!(!format!("{open:?}").contains("secret"));
     pinned(&Request::Open(open), &[&parts[..], &[b"\x01\x06secret"]].concat());
     pinned(&Request::List { patterns: vec!["a*".into()] }, &[&[1, 1], b"\x02a*"]);

@@ -32,7 +32,7 @@ pub struct PasswordQuestion<'a> {
     pub again: bool,
 }
 
-/// What was answered in this run, and who can be asked. All copies have the same answer.
+/// The answer that was given in this run, and who can be asked. All copies have the same answer.
 #[derive(Clone, Default)]
 pub struct Passwords {
     asker: Option<Arc<dyn AskPassword>>,

@@ -57,7 +57,7 @@ mod tests {
             verify.output().unwrap().status.success()
         };
         assert!(verified("file") && !verified("git"));
-        // What is signed anew takes the place of what was there.
+        // A new signature takes the place of an old one.
         fs::write(folder.path().join(SUMS), "1  file\n").unwrap();
         assert!(!verified("file"));
         sign(folder.path(), &folder.path().join("key")).unwrap();

@@ -108,7 +108,7 @@ fn notes_are_the_section_of_the_version() {
         let failed = notes(version, changelog);
         assert!(!failed.status.success() && failed.stdout.is_empty(), "{version}: {failed:?}");
     }
-    // What this repository has, it has in that form.
+    // The file of this repository has that form.
     let own = fs::read_to_string(workspace::root().join("CHANGELOG.md")).unwrap();
     assert!(notes("Unreleased", &own).status.success());
 }

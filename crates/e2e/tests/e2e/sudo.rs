@@ -53,7 +53,7 @@ fn typing(bench: &Bench, args: &[&str], passwords: &[&str]) -> Typed {
             seen.push_str(&String::from_utf8_lossy(&block[..count]));
             while seen.matches("[sudo] password ").count() > answered && seen.ends_with(": ") {
                 answered += 1;
-                // What is typed must not be shown.
+                // The answer must not be shown.
                 while tcgetattr(&keys).unwrap().local_modes.contains(LocalModes::ECHO) {
                     thread::sleep(Duration::from_millis(2));
                 }

@@ -5,6 +5,7 @@
 
 mod children;
 mod process;
+mod prompt;
 pub(crate) mod sudo;
 
 use std::io::Read;
@@ -167,7 +168,7 @@ impl Program {
     fn reading(&self, mut running: Running) -> Reading {
         if let (Some(password), Some(mut input)) = (self.password(), running.take_input()) {
             // A sudo that does not need it does not read it, and the program reads nothing.
-            sudo::write(&mut input, password).ok();
+            prompt::write(&mut input, password).ok();
         }
         match &self.reach {
             None => Reading::new(running),

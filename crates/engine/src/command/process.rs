@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::children::{EngineHost, ListedChild};
-use super::sudo;
+use super::prompt;
 use crate::failure::{ProgramFailure, classify};
 use crate::script;
 use crate::store::StoreError;
@@ -203,7 +203,7 @@ impl Running {
         let stderr = child.stderr.take().map(|mut stderr| match asks {
             false => tail(stderr),
             true => thread::spawn(move || {
-                let before = sudo::read_to_prompt(&mut stderr);
+                let before = prompt::read_to_prompt(&mut stderr);
                 // Who does not feed it does not wait for this.
                 told.send(()).ok();
                 kept(io::Cursor::new(before).chain(stderr))
@@ -229,7 +229,7 @@ impl Running {
         }
         if let Some(input) = &mut self.child.stdin {
             // One that has ended says why.
-            sudo::write(input, password).ok();
+            prompt::write(input, password).ok();
         }
         Ok(())
     }

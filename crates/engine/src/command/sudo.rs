@@ -7,15 +7,15 @@
 //! program gets the password: sudo is told to forget what it may know (`-k`), so that it always asks, and what a
 //! program is to read follows when it has asked.
 
-use std::io::{self, Read, Write};
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use dsync_core::Password;
 
 use super::children::EngineHost;
 use super::process::{Running, failure};
+use super::prompt::{PROMPT, write};
 use crate::store::StoreError;
 
 /// The way in which a `sudo` in front of a client program gets a password, if it wants one.
@@ -40,9 +40,6 @@ pub(super) enum Way {
     /// With the password each time.
     EachTime(Arc<Password>),
 }
-
-/// Printed by sudo when it has begun to read the password.
-const PROMPT: &str = "[docker-sync gives the password]";
 
 /// Options of sudo that take another word.
 const WITH_VALUE: &str = "CDghpRrTtUu";
@@ -167,31 +164,6 @@ pub fn ask_on_terminal(words: &[String], asks: impl FnOnce()) -> Result<bool, St
     let what = || "cannot run `sudo -v`".to_owned();
     let status = command.status().map_err(|source| StoreError::Io { what: what(), source })?;
     Ok(status.success())
-}
-
-/// Writes the line that sudo reads.
-pub(super) fn write(input: &mut ChildStdin, password: &Password) -> io::Result<()> {
-    input.write_all(password.reveal().as_bytes())?;
-    input.write_all(b"\n")?;
-    input.flush()
-}
-
-/// Reads what a sudo says up to its prompt, or to its end where it has none; returns what came before.
-pub(super) fn read_to_prompt(said: &mut impl Read) -> Vec<u8> {
-    let (mut before, mut byte) = (Vec::new(), [0]);
-    // One by one: what follows is the program's. A sudo that says much does not ask.
-    while before.len() < 64 << 10 {
-        match said.read(&mut byte) {
-            Ok(1) => before.push(byte[0]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            _ => break,
-        }
-        if before.ends_with(PROMPT.as_bytes()) {
-            before.truncate(before.len() - PROMPT.len());
-            break;
-        }
-    }
-    before
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
+//! A sudo that is a script: when it asks, what it is given, and what reaches the program behind it.
+
 use std::fs;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::super::Program;
+use super::super::prompt::read_to_prompt;
 use super::*;
 
 fn words(line: &str) -> Vec<String> {
@@ -84,7 +88,7 @@ fn given(password: &str) -> Sudo {
     Sudo::Given(Password::new(password.into()))
 }
 
-/// What reads its input to the end, and what does not, print what was for them and nothing else.
+/// A program that reads its input to the end, and one that does not, print their own input and nothing else.
 fn feeds_and_reads(fake: &Fake) {
     let program = Program::find_by(&fake.words(&["sh", "-c"]), &given("right")).unwrap();
     let mut feeding = program.feed(&["cat; echo end >&2"]).unwrap();

@@ -95,7 +95,7 @@ fn seeds() -> Vec<Vec<u8>> {
         memory: 256 << 20,
         timeout: 60_000,
         engine_timeout: 0,
-        password: Some(dsync_core::Password::new("secret".into())),
+        password: Some(dsync_proto::Secret::new("secret".into())),
     };
     let survey = Survey {
         status: vec![Status::Current, Status::NeedUpdate],

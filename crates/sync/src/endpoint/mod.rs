@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform, Unreadable};
+use dsync_core::{Image, ImageId, ImageRef, Inventory, Password, Platform, Unreadable};
 use dsync_engine::{EngineHost, IdOf, Store, StoreSpec, Sudo, temporary};
 use dsync_proto::{
     Event, Failure, FailureKind, Holder, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey,
@@ -178,7 +178,10 @@ impl Endpoint {
         };
         // Killed runs leave theirs to whoever looks next.
         temporary::sweep(&workspace.folder);
-        let sudo = open.password.clone().map_or_else(|| site.sudo.clone(), Sudo::Given);
+        let sudo = match &open.password {
+            Some(password) => Sudo::Given(Password::new(password.reveal().to_owned())),
+            None => site.sudo.clone(),
+        };
         let mut store = (site.opener)(&open.store, &workspace.folder, &sudo)?;
         let platform = match &open.platform[..] {
             "" => None,

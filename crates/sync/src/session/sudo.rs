@@ -2,7 +2,7 @@
 //! where the user has named that `sudo`: what a remote says of itself does not make a prompt.
 
 use dsync_core::Password;
-use dsync_proto::{FailureKind, Open};
+use dsync_proto::{FailureKind, Open, Secret};
 
 use super::end::End;
 use crate::error::Error;
@@ -41,7 +41,8 @@ impl Asking {
         let mut password = self.passwords.given();
         let mut wrong = 0;
         loop {
-            let refused = match end.open(Open { password: password.clone(), ..open.clone() }) {
+            let secret = password.as_ref().map(|password| Secret::new(password.reveal().to_owned()));
+            let refused = match end.open(Open { password: secret, ..open.clone() }) {
                 Err(refused) if refused.failure_kind() == Some(FailureKind::EnginePassword) => refused,
                 done => return done,
             };
