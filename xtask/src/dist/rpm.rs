@@ -1,5 +1,6 @@
 //! Packages for Fedora, openSUSE and what is made of them.
 
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -78,26 +79,22 @@ pub(super) fn try_out(package: &Path) -> Result {
         return Err(format!("rpm describes {}: {described}", package.display()).into());
     }
     let listed = ask(&["-qlp", "--nosignature"])?;
-    let mut pack = Command::new("rpm2cpio").arg(package).stdout(Stdio::piped()).spawn()?;
     let folder = tempfile::tempdir()?;
-    let unpacked = folder.path().join("unpacked");
-    std::fs::create_dir(&unpacked)?;
+    // cpio does not read to the end of a pipe.
+    let (archive, unpacked) = (folder.path().join("archive"), folder.path().join("unpacked"));
+    // It fails at the end, as the crate says no size of the archive; what came out of it is looked at below.
+    Command::new("rpm2cpio").arg(package).stdout(Stdio::from(File::create(&archive)?)).status()?;
+    fs::create_dir(&unpacked)?;
     let mut cpio = Command::new("cpio");
     cpio.args(["--quiet", "-idm", "--no-absolute-filenames"]).current_dir(&unpacked);
-    if let Some(output) = pack.stdout.take() {
-        cpio.stdin(output);
-    }
-    shell::run(&mut cpio)?;
-    if !pack.wait()?.success() {
-        return Err(format!("rpm2cpio cannot read {}", package.display()).into());
-    }
+    shell::run(cpio.stdin(Stdio::from(File::open(&archive)?)))?;
     all_there(&listed, &unpacked)?;
     if !is_root() {
         show::note("not installed, since that takes root");
         return Ok(());
     }
     let root = folder.path().join("root");
-    std::fs::create_dir(&root)?;
+    fs::create_dir(&root)?;
     let install = |arguments: &[&str]| {
         let mut rpm = Command::new("rpm");
         rpm.arg("--root").arg(&root).args(arguments);
@@ -142,7 +139,7 @@ mod tests {
         assert_ne!(made(86_400), made(86_401));
         let bytes = made(86_400);
         let text = String::from_utf8_lossy(&bytes);
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
         assert!(!text.contains(host.trim()), "the host is in it");
     }
 
@@ -156,7 +153,7 @@ mod tests {
     fn rpm_reads_and_installs_a_package() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(name(&TARGETS[1]));
-        std::fs::write(&file, made(86_400)).unwrap();
+        fs::write(&file, made(86_400)).unwrap();
         try_out(&file).unwrap();
         let ask = |format: &str| {
             let mut rpm = Command::new("rpm");
