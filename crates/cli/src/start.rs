@@ -73,7 +73,7 @@ pub(crate) fn start() -> u8 {
         (Some(Command::Patch { action: PatchAction::Info { file, json } }), _) => {
             match dsync_sync::patch_info(&patch::input(file)) {
                 Ok(info) => print(if json { patch::document(&info) } else { patch::described(&info) }),
-                Err(error) => fail(&error::diagnose(&error, HERE), early),
+                Err(error) => fail(&diagnose_here(&error), early),
             }
         }
         (Some(Command::Doctor { remote, connection, json, verbose }), _) => {
@@ -90,6 +90,15 @@ pub(crate) fn start() -> u8 {
         (None, Some(remote)) => sync(remote, &cli.sync, docker),
         (None, None) => unreachable!("clap asks for REMOTE where there is no command"),
     }
+}
+
+/// Describes an error of a command that is about no other host.
+fn diagnose_here(error: &dsync_sync::Error) -> Diagnosis {
+    let mut diagnosis = error::diagnose(error, HERE);
+    if let Some(sentence) = diagnosis.message.strip_prefix("on this host: ") {
+        diagnosis.message = sentence.to_owned();
+    }
+    diagnosis
 }
 
 /// Runs something that takes a while, on this host alone.
@@ -112,7 +121,7 @@ fn patched(
             fail(&interrupted(&progress), early);
             exit
         }
-        (Err(error), None) => fail(&error::diagnose(&error, HERE), early),
+        (Err(error), None) => fail(&diagnose_here(&error), early),
     }
 }
 

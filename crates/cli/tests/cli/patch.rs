@@ -16,7 +16,7 @@ fn applied(bytes: &[u8]) -> Ran {
 fn a_file_that_is_no_patch() {
     insta::assert_snapshot!(applied(b"PATCH"), @"
     --- stderr
-    error: on this host: this is no patch of docker-sync
+    error: x.patch is no patch of docker-sync
     --- exit 1
     ");
 }
@@ -29,7 +29,7 @@ fn a_patch_of_another_format() {
     let (_, rest) = rest.split_once(':').unwrap();
     insta::assert_snapshot!(format!("{format}reads format N:{rest}"), @"
     --- stderr
-    error: on this host: the patch has format 99, this docker-sync reads format N: use the version that made it
+    error: x.patch has format 99, and this docker-sync reads format N: use the version that made it
     --- exit 1
     ");
 }
@@ -41,7 +41,7 @@ fn a_patch_that_is_damaged() {
     let format: u8 = format.split_once(':').unwrap().0.parse().unwrap();
     insta::assert_snapshot!(applied(&[&b"\0docker-syncp\xd5\x0d\x0a"[..], &[format, 0], &[0; 100]].concat()), @"
     --- stderr
-    error: on this host: the patch is damaged or cut short: get it once more
+    error: x.patch is damaged or cut short: get it once more
     --- exit 7
     ");
 }
@@ -56,7 +56,7 @@ fn a_patch_of_images_that_are_not_there() {
     let ran = environment.run(&["diff", "--docker", "oci:layout", "web:1", "web:2", "-o", "x.patch"]);
     insta::assert_snapshot!(ran, @"
     --- stderr
-    error: on this host: this host has no image web:1
+    error: this host has no image web:1
     --- exit 5
     ");
     assert!(!environment.path().join("x.patch").exists());
@@ -120,7 +120,7 @@ fn a_patch_replaces_a_file_only_by_force() {
     let ran = environment.run(&[&DIFF[..], &["x.patch"]].concat());
     insta::assert_snapshot!(ran, @"
     --- stderr
-    error: on this host: x.patch is there already: --force replaces it
+    error: x.patch is there already: --force replaces it
     --- exit 1
     ");
     assert_eq!(fs::read(environment.path().join("x.patch")).unwrap(), b"precious");

@@ -139,6 +139,10 @@ fn signatures_stay_where_that_is_asked_for_and_are_no_reason_to_fail() {
     let target = Layout(environment.path().join("out"));
     assert_eq!(target.entries().len(), 1);
 
+    // One platform is taken of it, under an ID of its own.
+    let ran = run(&environment, &["--platform", "linux/amd64", "oci:in", "shop/web:1"]);
+    assert!(ran.exit == Some(0) && ran.err.contains("shop/web:1  current\n"), "{ran}");
+
     // A part of one is missing: it is none.
     fs::remove_file(source.0.join("blobs/sha256").join(Digest::of(b"bill").hex())).unwrap();
     let ran = run(&environment, &["oci:in", "shop/web:1"]);

@@ -21,6 +21,11 @@ const WELL: Told = told(0, &[]);
 fn allowed(case: &Case) -> Vec<Told> {
     let lost = || told(3, &["error: "]);
     match (case.victim, case.signal) {
+        // ssh may end without a word, and then nobody knows that it is worth another try: with `LogLevel QUIET` so does one
+        // that was denied.
+        (Victim::Session, _) if case.is_retried() && case.step == Step::Dialled => {
+            vec![WELL, told(3, &["ssh failed without a word"])]
+        }
         _ if case.is_retried() => vec![WELL],
         (Victim::Client, Signal::Kill) => vec![Told { code: None, words: &[] }],
         (Victim::Client, Signal::Term) => vec![told(143, &[])],

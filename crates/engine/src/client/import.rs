@@ -96,7 +96,7 @@ impl Import for PendingLoad<'_> {
                 let output = self.load(archive, config, temporary)?;
                 self.verify(&id, diff_ids.as_deref(), &output)
             });
-        if loaded.is_err() && removable {
+        if removable && matches!(&loaded, Err(error) if !matches!(error, StoreError::Down { .. })) {
             // The first error counts; there may be nothing to remove.
             let _ = self.loader.program.output(&["rmi", &text]);
         }

@@ -92,7 +92,8 @@ impl TemporaryNames {
     ) -> Result<(), StoreError> {
         let temporary = (!names.is_empty()).then(|| TemporaryName::of(&id.digest()).name);
         let loaded = load(temporary.as_ref()).and_then(|()| self.give(syntax, id, names));
-        if let Some(name) = &temporary {
+        // An engine that does not answer would only be waited for once more; then the next run removes the name.
+        if let Some(name) = temporary.as_ref().filter(|_| !matches!(loaded, Err(StoreError::Down { .. }))) {
             // After a failure the image goes with its only name, if it is there at all.
             self.remove(name);
         }

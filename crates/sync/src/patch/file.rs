@@ -19,16 +19,14 @@ const VERSION: u16 = 9;
 const FIXED: usize = 16 + 2 + 4;
 const HASH: u64 = 32;
 
-/// The reason why a patch cannot be read.
+/// The reason why a patch cannot be read, as it follows the name of the file.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PatchError {
-    #[error("this is no patch of docker-sync")]
+    #[error("is no patch of docker-sync")]
     Magic,
-    #[error(
-        "the patch has format {0}, this docker-sync reads format {VERSION}: use the version that made it"
-    )]
+    #[error("has format {0}, and this docker-sync reads format {VERSION}: use the version that made it")]
     Version(u16),
-    #[error("the patch is damaged or cut short: get it once more")]
+    #[error("is damaged or cut short: get it once more")]
     Damaged,
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -10,10 +10,11 @@ mod unpacked;
 
 use std::collections::HashSet;
 use std::io;
+use std::path::Path;
 use std::thread;
 
 use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
-use dsync_engine::{Package, Store};
+use dsync_engine::{Package, Store, StoreError};
 use dsync_proto::{
     Channel, Compression, Event as WireEvent, Failure, LayerState, ListedImage, PatchHead, Peer, Received,
     Reply, Want, decode, limits,
@@ -128,7 +129,7 @@ pub fn apply(
 /// Reads what a patch says of itself, and checks that it is whole.
 pub fn patch_info(input: &PatchInput) -> Result<PatchInfo, Error> {
     let read = || {
-        let reader = Reader::open(input, &std::env::temp_dir())?;
+        let reader = open(input, &std::env::temp_dir())?;
         let head = reader.head();
         Ok(PatchInfo {
             old: shortened(&head.old),
@@ -326,7 +327,7 @@ fn take(
     observer: &dyn Observer,
 ) -> Result<PatchApplied, EndpointError> {
     let workspace = Workspace::new(&options.tmpfolder, options.memory, &options.interrupt)?;
-    let mut reader = Reader::open(input, &workspace.folder)?;
+    let mut reader = open(input, &workspace.folder)?;
     let head = reader.head().clone();
     let image = from_wire(&head.image)?;
     let basis = head.basis.iter().copied().map(DiffId::from_bytes).collect();
@@ -440,12 +441,15 @@ fn show_events(inbox: &mut Inbox, observer: &dyn Observer) {
     }
 }
 
-impl From<file::PatchError> for EndpointError {
-    fn from(error: file::PatchError) -> Self {
-        match error {
-            file::PatchError::Io(source) => EndpointError::Io { what: "cannot read the patch", source },
-            file::PatchError::Damaged => EndpointError::Patch(error.to_string()),
-            error => EndpointError::Unsupported(error.to_string()),
-        }
-    }
+/// Opens a patch.
+fn open(input: &PatchInput, folder: &Path) -> Result<Reader, EndpointError> {
+    let name = match input {
+        PatchInput::File(path) => path.display().to_string(),
+        PatchInput::Stdin => "the patch on standard input".into(),
+    };
+    Reader::open(input, folder).map_err(|error| match error {
+        file::PatchError::Io(source) => StoreError::Io { what: format!("cannot read {name}"), source }.into(),
+        file::PatchError::Damaged => EndpointError::Patch(format!("{name} {error}")),
+        error => EndpointError::Unsupported(format!("{name} {error}")),
+    })
 }

@@ -308,9 +308,11 @@ impl Pair<'_> {
                 "{} on {host} keeps no signatures and attestations beside images; a containerd or an OCI layout does",
                 store.store
             )),
-            None if !self.exact() => {
-                Some("what is signed is the image's ID, which stays with --identity exact".into())
-            }
+            // Of one platform of several the ID is another than that of what is signed.
+            None if self.preserved() != Preserved::Id => Some(
+                "what is signed is the image's ID, which stays with --identity exact and without --platform"
+                    .into(),
+            ),
             None => None,
         }
     }
