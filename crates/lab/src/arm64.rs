@@ -1,7 +1,7 @@
 //! A host with another machine: programs of Debian for arm64, which an emulator runs on this kernel.
 //!
 //! The kernel starts the emulator for programs of that machine, in any root directory (`binfmt_misc` with the flag F).
-//! Where nobody has told it so, the lab does, and leaves it so, as Debian's package does when it is installed. A login
+//! The lab registers the emulator where nobody has, and leaves it registered, as Debian's package does. A login
 //! whose programs are these has a root directory of its own, without a program of this machine: sshd enters it when
 //! somebody has logged in. The lab's directory is where it is outside, so that paths mean the same to both sides.
 

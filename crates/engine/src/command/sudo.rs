@@ -107,7 +107,7 @@ impl Way {
     /// Makes sudo ready for a client program.
     pub(super) fn prepare(&self, file: &Path) {
         if let Way::Remembered(password) = self {
-            // Where it fails, so does the program, and says why.
+            // A failure is told by the program, which fails then, too.
             check(file, password).ok();
         }
     }
