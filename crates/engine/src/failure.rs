@@ -95,11 +95,18 @@ pub(crate) fn classify(failure: &ProgramFailure<'_>) -> StoreError {
     }
 }
 
-/// True if a load failed because this image was removed while it was made. podman makes an image and then names it; where
-/// somebody prunes in between, it no longer finds its own.
+/// Errors of podman's storage where an image is not there: `storage.ErrImageUnknown`, `ErrNotAnImage`, `ErrNotAnID`.
+const NOT_STORED: [&str; 3] =
+    ["image not known", "identifier is not an image", "identifier is not a layer, image, or container"];
+
+/// True if a load failed because this image was removed while it was made. podman makes an image, then stores its
+/// metadata and then names it; where somebody prunes in between, it no longer finds its own.
 pub(crate) fn is_removed_while_loaded(error: &StoreError, image: &Digest) -> bool {
     let StoreError::Failed { message, .. } = error else { return false };
-    message.contains(&format!("locating image with ID \"{}\": image not known", image.hex()))
+    let name = format!("\"{}\"", image.hex());
+    message.split(';').any(|reason| {
+        reason.contains(&name) && NOT_STORED.iter().any(|text| reason.trim_end_matches('"').ends_with(text))
+    })
 }
 
 /// True if every message is about a missing image: the rest of a batch is good.
@@ -207,7 +214,9 @@ mod tests {
                 image: None,
             })
         };
-        assert!(is_removed_while_loaded(&of(&image, "image not known"), &image));
+        for text in NOT_STORED {
+            assert!(is_removed_while_loaded(&of(&image, text), &image), "{text}");
+        }
         assert!(!is_removed_while_loaded(&of(&image, "payload too large"), &image));
         assert!(!is_removed_while_loaded(&of(&Digest::of(b"a layer"), "image not known"), &image));
     }

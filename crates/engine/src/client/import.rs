@@ -6,8 +6,6 @@ use std::slice::from_ref;
 
 use dsync_core::{Config, DiffId, Digest, ImageId, ImageRef, LayerKey};
 
-use tempfile::TempDir;
-
 use super::containerd::{self, Content as _, ContentStore};
 use super::fed_archive::{self, Archive, FedArchive, broken, unwritten};
 use super::fetch::Fetch;
@@ -18,7 +16,6 @@ use super::packed::ArchiveCompression;
 use super::temporary_names::TemporaryNames;
 use crate::command::Program;
 use crate::store::{IdOf, Import, ImportIdentity, StoreError, StoreKind};
-use crate::temporary;
 
 /// An engine that images are loaded into.
 #[derive(Clone, Copy)]
@@ -35,8 +32,6 @@ pub(super) struct PendingLoad<'a> {
     loader: Loader<'a>,
     identity: ImportIdentity<'a>,
     archive: FedArchive,
-    /// podman's folder for its copies of what it loads. One that is killed leaves them; the next run finds the folder.
-    _copies: Option<TempDir>,
 }
 
 impl<'a> Loader<'a> {
@@ -46,16 +41,9 @@ impl<'a> Loader<'a> {
         identity: ImportIdentity<'a>,
         compression: ArchiveCompression,
     ) -> Result<PendingLoad<'a>, StoreError> {
-        // Where it cannot be made, podman says why it needs one.
-        let copies = self.engine.own_copies().filter(|_| self.program.is_here());
-        let copies = copies.and_then(|folder| temporary::folder(Some(folder)).ok());
-        let program = match &copies {
-            Some(copies) => &self.program.in_folder(copies.path()),
-            None => self.program,
-        };
-        let load = program.feed(&["load", "--quiet"])?;
+        let load = self.program.feed(&["load", "--quiet"])?;
         let archive = FedArchive::new(load, compression);
-        Ok(PendingLoad { loader: self, identity, archive, _copies: copies })
+        Ok(PendingLoad { loader: self, identity, archive })
     }
 }
 

@@ -40,6 +40,7 @@ fn with_client(words: &[&str], info: &serde_json::Value) -> ClientStore {
         content: None,
         platform: crate::host::platform(),
         host: Default::default(),
+        _copies: None,
     }
 }
 

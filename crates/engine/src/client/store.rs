@@ -5,6 +5,7 @@ use std::io::Read;
 use std::sync::OnceLock;
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
+use tempfile::TempDir;
 
 use super::containerd::{self, Content as _, ContentStore};
 use super::daemon_host::KernelHost;
@@ -26,6 +27,7 @@ use crate::store::{
     Description, Export, Holdings, IdOf, Import, ImportIdentity, LayerSink, Nested, Store, StoreError,
     StoreKind, tars,
 };
+use crate::temporary;
 
 /// The store of an engine, behind its client.
 pub(crate) struct ClientStore {
@@ -40,6 +42,9 @@ pub(crate) struct ClientStore {
     pub(super) temporary_names: TemporaryNames,
     /// The host of the client, once it was looked at.
     pub(super) host: OnceLock<KernelHost>,
+    /// podman's folder for temporary files and for its copies of what it loads. One that is killed leaves them; the next
+    /// run finds the folder. It goes last, as names are removed before.
+    pub(super) _copies: Option<TempDir>,
 }
 
 impl ClientStore {
@@ -119,9 +124,17 @@ impl ClientStore {
     pub(super) fn identified(program: Program) -> Result<Self, StoreError> {
         let output = program.run(&["info", "--format", "{{json .}}"], None)?;
         let engine = identify(&output.stdout, &output.stderr)?;
+        // Each command of podman makes files in TMPDIR, which one that is killed leaves. Where the folder cannot be made,
+        // podman says why it needs one.
+        let copies = engine.own_copies().filter(|_| program.is_here());
+        let copies = copies.and_then(|folder| temporary::folder(Some(folder)).ok());
+        let program = match &copies {
+            Some(copies) => program.in_folder(copies.path()),
+            None => program,
+        };
         let (temporary_names, platform) = (TemporaryNames::of(&program), host::platform());
-        let host = OnceLock::new();
-        Ok(Self { program, engine, storage: None, content: None, platform, temporary_names, host })
+        let (storage, content, host) = (None, None, OnceLock::new());
+        Ok(Self { program, engine, storage, content, platform, temporary_names, host, _copies: copies })
     }
 }
 

@@ -214,6 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_has_lost_its_input_is_ended_at_the_limit() {
+        alone("a_program_that_has_lost_its_input_is_ended_at_the_limit", || {
+            let begin = Instant::now();
+            let hung = shell().feed(&["exec sleep 60"]).unwrap();
+            let dropped = thread::spawn(move || drop(hung));
+            assert_eq!(wait_for(EngineHost::This).program, "sh");
+            end_overdue(EngineHost::This, Duration::from_millis(10));
+            dropped.join().unwrap();
+            assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+        });
+    }
+
+    #[test]
     fn children_end_when_they_are_asked_to_or_not() {
         alone("children_end_when_they_are_asked_to_or_not", || {
             let begin = Instant::now();

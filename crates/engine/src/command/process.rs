@@ -238,10 +238,11 @@ impl Running {
         // A program that is still to read would wait for ever.
         self.child.stdin = None;
         let overdue = self.waiting_for_end();
-        let status = self.reaped(Child::wait, |_| true).map_err(|source| {
-            let what = format!("cannot learn how `{}` ended", self.command);
-            StoreError::Io { what, source }
-        })?;
+        let status =
+            reaped(self.listed.as_ref(), &mut self.child, Child::wait, |_| true).map_err(|source| {
+                let what = format!("cannot learn how `{}` ended", self.command);
+                StoreError::Io { what, source }
+            })?;
         self.ended = true;
         if let Some(limit) = overdue {
             let message = format!("`{}` has not answered for {} s", self.program, limit.as_secs());
@@ -271,23 +272,24 @@ impl Running {
         listed.overdue()
     }
 
-    /// Reaps the child, while nobody sends it a signal.
-    fn reaped<T>(&mut self, reap: impl FnOnce(&mut Child) -> T, is_gone: impl FnOnce(&T) -> bool) -> T {
-        match &self.listed {
-            Some(listed) => listed.reaping(|| reap(&mut self.child), is_gone),
-            None => reap(&mut self.child),
-        }
-    }
-
+    /// Waits for its end, up to this limit and up to that for a program that keeps this process waiting.
     fn wait_at_most(&mut self, limit: Duration) {
         let start = Instant::now();
-        while !self.ended && start.elapsed() < limit {
-            match self.reaped(Child::try_wait, |status| matches!(status, Ok(Some(_)))) {
-                Ok(Some(_)) => self.ended = true,
-                Ok(None) => thread::sleep(Duration::from_millis(10)),
-                Err(_) => return,
+        let has_ended = |ended: &io::Result<Option<ExitStatus>>| matches!(ended, Ok(Some(_)));
+        let (listed, child) = (self.listed.as_ref(), &mut self.child);
+        let mut wait = || {
+            loop {
+                match reaped(listed, child, Child::try_wait, has_ended) {
+                    Ok(Some(_)) => return true,
+                    Ok(None) if start.elapsed() < limit => thread::sleep(Duration::from_millis(10)),
+                    Ok(None) | Err(_) => return false,
+                }
             }
-        }
+        };
+        self.ended = match listed {
+            Some(listed) => listed.waiting(wait),
+            None => wait(),
+        };
     }
 }
 
@@ -299,6 +301,19 @@ impl Drop for Running {
             self.listed = None;
             let _ = self.child.wait();
         }
+    }
+}
+
+/// Reaps the child, while nobody sends it a signal.
+fn reaped<T>(
+    listed: Option<&ListedChild>,
+    child: &mut Child,
+    reap: impl FnOnce(&mut Child) -> T,
+    is_gone: impl FnOnce(&T) -> bool,
+) -> T {
+    match listed {
+        Some(listed) => listed.reaping(|| reap(child), is_gone),
+        None => reap(child),
     }
 }
 

@@ -314,6 +314,7 @@ fn the_engine_gives_what_the_storage_does_not() {
         content: None,
         platform: crate::host::platform(),
         host: Default::default(),
+        _copies: None,
     };
     assert_eq!(store.describe().name, "docker 26.1.5, overlay2, storage readable");
     let mut sink = Kept::default();
