@@ -126,6 +126,15 @@ fn words_of_other_programs_mean_what_they_mean_there() {
     assert!(refused("-v help diff").contains("The patch file to write"));
     assert!(refused("help").contains("Usage: docker-sync [OPTIONS] REMOTE [IMAGE]..."));
     assert!(refused("help diff").contains("The patch file to write"));
+    for line in ["help push", "push --help", "push -h"] {
+        let help = refused(line);
+        assert!(help.starts_with("Send images of this host to REMOTE"), "{help}");
+        assert!(help.contains("Usage: docker-sync push [OPTIONS] REMOTE IMAGE...\n"), "{help}");
+    }
+    assert!(refused("pull --help").starts_with("Bring images of REMOTE to this host"));
+    let unknown = "error: there is no command 'foo'; `docker-sync help` lists them";
+    assert!(refused("help foo").starts_with(unknown), "{}", refused("help foo"));
+    assert!(refused("foo --help").starts_with("Synchronise"), "it may be a host");
     assert!(refused("").contains("Examples:"), "nothing at all shows what there is");
     assert!(refused("push --pull prod").contains("cannot be used with"));
 }

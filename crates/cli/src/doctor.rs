@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::error::{self, Context, Diagnosis};
 use crate::escape::{self, visible};
-use crate::quantity::{bytes, duration};
+use crate::quantity::{bytes, counted, duration};
 use crate::style::{self, paint};
 
 /// The number of the shape of the document; see docs/json.md.
@@ -21,6 +21,11 @@ const FAST: u64 = 500_000_000;
 const LITTLE_SPACE: u64 = 1_000_000_000;
 /// A clock that is off by more than this is pointed out.
 const WRONG_CLOCK: Duration = Duration::from_secs(60);
+/// A login that takes longer, with no agent to be sent, is pointed out.
+const SLOW_LOGIN: Duration = Duration::from_secs(4);
+/// The usual reasons for that.
+const SLOW_LOGIN_HINT: &str = "each sync waits as long; `ssh -v` shows where, often a look-up of names (`UseDNS no` in the \
+                               server's sshd_config) or a shell's start-up file";
 
 /// The end of the name of a store whose files are read past its engine.
 const READABLE: &str = "storage readable";
@@ -84,8 +89,8 @@ impl Checks {
         self.checks.iter().find(|check| check.state == State::Bad).map_or(error::OK, |check| check.exit)
     }
 
-    /// For a person.
-    pub(crate) fn text(&self) -> String {
+    /// For a person; a terminal that shows ASCII alone gets words for marks.
+    pub(crate) fn text(&self, unicode: bool) -> String {
         let mut text = String::new();
         let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
         for of_host in self.checks.chunk_by(|one, other| one.host == other.host) {
@@ -94,9 +99,11 @@ impl Checks {
             writeln!(text, "{gap}{}", paint(style::NAME, host)).expect("a String takes everything");
             for check in of_host {
                 let (mark, style) = match check.state {
-                    State::Good => ("✓", style::GOOD),
+                    State::Good if unicode => ("✓", style::GOOD),
+                    State::Good => ("+", style::GOOD),
                     State::Warning => ("!", style::WARNING),
-                    State::Bad => ("✗", style::ERROR),
+                    State::Bad if unicode => ("✗", style::ERROR),
+                    State::Bad => ("x", style::ERROR),
                 };
                 let name = check.name;
                 writeln!(text, "  {} {name:width$}  {}", paint(style, mark), check.text)
@@ -112,7 +119,19 @@ impl Checks {
                 }
             }
         }
-        text
+        text + "\n" + &self.verdict() + "\n"
+    }
+
+    /// The one sentence for who reads no other.
+    fn verdict(&self) -> String {
+        let count = |state| self.checks.iter().filter(|check| check.state == state).count() as u64;
+        match (count(State::Bad), count(State::Warning)) {
+            (0, 0) => paint(style::GOOD, "ready to sync"),
+            (0, warnings) => {
+                format!("{}, with {}", paint(style::GOOD, "ready to sync"), counted(warnings, "hint"))
+            }
+            (bad, _) => format!("{}: {}", paint(style::ERROR, "not ready to sync"), counted(bad, "problem")),
+        }
     }
 
     /// For a program: docs/json.md.
@@ -171,7 +190,11 @@ impl List {
 
     /// The connection and the agent.
     fn way(&mut self, there: &RemoteFindings) {
-        self.good("ssh", format!("answered after {}", duration(there.took)));
+        let answered = format!("answered after {}", duration(there.took));
+        match there.uploaded.is_none() && there.took > SLOW_LOGIN {
+            true => self.warning("ssh", answered, SLOW_LOGIN_HINT),
+            false => self.good("ssh", answered),
+        }
         match (&there.without_agent, there.uploaded) {
             (Some(reason), _) => self.warning(
                 "agent",
@@ -219,7 +242,16 @@ impl List {
             uid => format!("user {uid}"),
         };
         self.good("account", format!("{account}, {}", visible(&host.system)));
-        host.folders.iter().for_each(|folder| self.folder(folder));
+        // Two file systems that have the same number of bytes left are one.
+        let mut frees: Vec<Option<u64>> = Vec::new();
+        for free in host.folders.iter().map(|folder| folder.free) {
+            if !frees.contains(&free) {
+                frees.push(free);
+            }
+        }
+        for free in frees {
+            self.space(&host.folders.iter().filter(|folder| folder.free == free).collect::<Vec<_>>());
+        }
         self.good(
             "rsync",
             match host.has_rsync {
@@ -229,21 +261,30 @@ impl List {
         );
     }
 
-    fn folder(&mut self, Folder { purpose, path, free }: &Folder) {
-        let (purpose, remedy) = match purpose {
-            FolderPurpose::Images => {
-                ("images", "`docker system df` and `podman system df` say what takes it")
-            }
-            FolderPurpose::Temporary => ("temporary files", "name another folder: --tmpfolder DIR"),
-            FolderPurpose::Cache => ("cache", "layers are read again where nothing of them is remembered"),
+    /// The space of a file system, by the folders in it.
+    fn space(&mut self, folders: &[&Folder]) {
+        let Some(first) = folders.first() else { return };
+        let of = |folder: &&Folder| {
+            let purpose = match folder.purpose {
+                FolderPurpose::Images => "images",
+                FolderPurpose::Temporary => "temporary files",
+                FolderPurpose::Cache => "cache",
+            };
+            format!("{purpose} ({})", visible(&folder.path))
         };
-        let path = visible(path);
-        match free {
-            None => self.good("space", format!("not known for {purpose} ({path})")),
-            Some(free) if *free < LITTLE_SPACE => {
-                self.warning("space", format!("{} free for {purpose} ({path})", bytes(*free)), remedy)
+        let purposes: Vec<String> = folders.iter().map(of).collect();
+        let purposes = purposes.join(", ");
+        let remedy = match first.purpose {
+            FolderPurpose::Images => "`docker system df` and `podman system df` say what takes it",
+            FolderPurpose::Temporary => "name another folder: --tmpfolder DIR",
+            FolderPurpose::Cache => "layers are read again where nothing of them is remembered",
+        };
+        match first.free {
+            None => self.good("space", format!("not known for {purposes}")),
+            Some(free) if free < LITTLE_SPACE => {
+                self.warning("space", format!("{} free for {purposes}", bytes(free)), remedy)
             }
-            Some(free) => self.good("space", format!("{} free for {purpose} ({path})", bytes(*free))),
+            Some(free) => self.good("space", format!("{} free for {purposes}", bytes(free))),
         }
     }
 
@@ -330,7 +371,7 @@ mod tests {
     }
 
     fn shown(checks: &Checks) -> String {
-        anstream::adapter::strip_str(&checks.text()).to_string()
+        anstream::adapter::strip_str(&checks.text(true)).to_string()
     }
 
     #[test]
@@ -361,8 +402,12 @@ mod tests {
           ✓ link     24.3 ms there and back, about 3.1 MB/s up and about 9.4 MB/s down
           ! clock    1 min 15 s behind this host's
                      hint: set it (timedatectl set-ntp true): what is old enough to be removed is judged by it
+
+        ready to sync, with 4 hints
         ");
         assert_eq!(checks.exit(), error::OK, "a warning is no failure");
+        let ascii = anstream::adapter::strip_str(&checks.text(false)).to_string();
+        assert!(ascii.is_ascii() && ascii.contains("\n  + engine   podman"), "{ascii}");
     }
 
     #[test]
@@ -383,6 +428,8 @@ mod tests {
           ✗ ssh      cannot connect to build: it does not answer
                      caused by: connect to host build port 22: Connection refused
                      hint: check that the host is up and its ssh port right (ssh://HOST:PORT), or go through another: --ssh 'ssh -J JUMP'
+
+        not ready to sync: 1 problem
         --
         alice@build
           ✓ ssh      answered after 0.4 s
@@ -398,7 +445,30 @@ mod tests {
           ✓ link     24.3 ms there and back, about 3.1 MB/s up and about 9.4 MB/s down
           ! clock    1 min 15 s behind this host's
                      hint: set it (timedatectl set-ntp true): what is old enough to be removed is judged by it
+
+        not ready to sync: 1 problem
         ");
+    }
+
+    #[test]
+    fn a_login_that_takes_long_is_pointed_out_and_a_file_system_stands_once() {
+        let store = Ok("oci:lay".into());
+        let mut slow = RemoteFindings { took: SLOW_LOGIN * 2, uploaded: None, ..there(store) };
+        let Some(Ok(host)) = &mut slow.end.host else { panic!("it was looked at") };
+        host.folders.iter_mut().for_each(|folder| folder.free = Some(64_100_000_000));
+        let text = shown(&checks(Ok(slow)));
+        let (_, text) = text.split_once("alice@build\n").unwrap();
+        assert!(
+            text.starts_with("  ! ssh      answered after 8.0 s\n             hint: each sync waits"),
+            "{text}"
+        );
+        let space: Vec<&str> = text.lines().filter(|line| line.contains(" space ")).collect();
+        assert_eq!(
+            space,
+            ["  ✓ space    64.1 GB free for images (/var/lib/docker), temporary files (/tmp), cache \
+              (/srv/a/.cache/docker-sync/index)"]
+        );
+        assert!(text.ends_with("\nready to sync, with 3 hints\n"), "{text}");
     }
 
     #[test]

@@ -414,9 +414,16 @@ fn mistyped_command(word: &str) -> Option<&'static str> {
 fn ssh(host: &str, kind: SshFailure, message: &str, context: Context<'_>) -> Diagnosis {
     let command = context.ssh_command();
     let (name, what, hint) = match kind {
-        SshFailure::NotFound => {
-            ("ssh-not-found", ": ssh is not installed", "install an ssh client (openssh-client), or name its path: --ssh /path/to/ssh".into())
-        }
+        SshFailure::NotFound if context.ssh == "ssh" => (
+            "ssh-not-found",
+            ": ssh is not installed",
+            "install an ssh client (openssh-client), or name its path: --ssh /path/to/ssh".into(),
+        ),
+        SshFailure::NotFound => (
+            "ssh-not-found",
+            ": the program that stands for ssh cannot be run",
+            "--ssh and $DOCKER_SYNC_SSH take a program and its options, as 'ssh -i key'".into(),
+        ),
         SshFailure::UnknownHost => {
             let spelling = || match mistyped_command(context.remote) {
                 Some(command) => format!("did you mean the command `docker-sync {command}`?"),

@@ -30,11 +30,18 @@ fn engine(host: Host, kind: FailureKind, causes: &[&str]) -> String {
 #[test]
 fn ssh_fails() {
     insta::assert_snapshot!(ssh(SshFailure::NotFound, "'ssh' was not found"), @"
-    error: cannot connect to alice@build: ssh is not installed
+    error: cannot connect to alice@build: the program that stands for ssh cannot be run
       caused by: 'ssh' was not found
-    hint: install an ssh client (openssh-client), or name its path: --ssh /path/to/ssh
+    hint: --ssh and $DOCKER_SYNC_SSH take a program and its options, as 'ssh -i key'
     exit 3, ssh-not-found
     ");
+    let missing = Error::Ssh {
+        host: "build".into(),
+        kind: SshFailure::NotFound,
+        message: "'ssh' was not found".into(),
+    };
+    let without = Context { remote: "build", ssh: "ssh", images: &[] };
+    assert!(diagnose(&missing, without).message.ends_with("ssh is not installed"));
     insta::assert_snapshot!(ssh(SshFailure::UnknownHost, "ssh: Could not resolve hostname build: Name or service not known\r\n"), @"
     error: cannot connect to alice@build: its name cannot be resolved
       caused by: ssh: Could not resolve hostname build: Name or service not known

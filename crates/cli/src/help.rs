@@ -27,6 +27,23 @@ pub(crate) fn command(name: &str) -> clap::Command {
         .after_long_help(format!("{}\n\n{}", examples(name, usize::MAX), exit_codes()))
 }
 
+/// The same as it explains `push`.
+pub(crate) fn push(name: &str) -> clap::Command {
+    transfer(name, "push", "Send images of this host to REMOTE, over ssh, moving as few bytes as can be")
+}
+
+/// The same as it explains `pull`.
+pub(crate) fn pull(name: &str) -> clap::Command {
+    transfer(name, "pull", "Bring images of REMOTE to this host, over ssh, moving as few bytes as can be")
+}
+
+fn transfer(name: &str, word: &str, about: &'static str) -> clap::Command {
+    const TARGET: &str = "Only contents that the target does not have yet cross the wire: no registry is needed, and \
+                          nothing has to be installed on the remote host.";
+    let usage = format!("{name} {word} [OPTIONS] REMOTE IMAGE...");
+    command(name).override_usage(usage).about(about).long_about(format!("{about}\n\n{TARGET}"))
+}
+
 /// The examples of the help: a purpose, and the arguments that serve it.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("See what differs between this host and another", "alice@build"),

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::FromArgMatches as _;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::args::Cli;
 use crate::help;
@@ -14,10 +14,28 @@ pub(crate) fn parse(
     arguments: Vec<OsString>,
     color: clap::ColorChoice,
 ) -> Result<Cli, clap::Error> {
-    let mut command = help::command(name).no_binary_name(true).color(color);
-    let arguments = as_options(name, command_first(name, arguments));
+    if let Some(word) = unknown_command(&arguments) {
+        let message = format!("there is no command '{word}'; `{name} help` lists them");
+        return Err(help::command(name).color(color).error(ErrorKind::InvalidSubcommand, message));
+    }
+    let arguments = command_first(name, arguments);
+    let help = match arguments.first().and_then(|word| word.to_str()) {
+        Some("push") => help::push(name),
+        Some("pull") => help::pull(name),
+        _ => help::command(name),
+    };
+    let mut command = help.no_binary_name(true).color(color);
+    let arguments = as_options(name, arguments);
     let matches = command.try_get_matches_from_mut(arguments).map_err(without_wide_tip)?;
     Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
+}
+
+/// The word that `help` is asked about, where that is no command.
+fn unknown_command(arguments: &[OsString]) -> Option<&str> {
+    let [help, word, ..] = arguments else { return None };
+    let word = word.to_str().filter(|word| help == "help" && !word.starts_with('-'))?;
+    let is_known = help::commands().iter().any(|command| command == word) || ["push", "pull"].contains(&word);
+    (!is_known).then_some(word)
 }
 
 /// The word that stands where REMOTE would; what is wrong otherwise is told when all is read.

@@ -224,7 +224,7 @@ pub(crate) fn plan(done: &Done<'_>, now: i64) -> String {
 
 /// The files that the transferred bytes of an image belong to: a tree of its layers and their files.
 pub(crate) fn explanation(outcome: &Outcome) -> String {
-    let mut text = String::new();
+    let mut text = paint(style::DIM, format_args!("  {:>8}  content, and its size", "sent")) + "\n";
     let mut row = |packed: u64, what: &str| {
         writeln!(text, "  {:>8}  {what}", bytes(packed)).expect("a String takes everything");
     };
@@ -405,6 +405,7 @@ mod tests {
         };
         let text = anstream::adapter::strip_str(&explanation(&outcome)).to_string();
         insta::assert_snapshot!(text, @r"
+            sent  content, and its size
          17.4 kB  names, modes, times, config and recipes
           570 kB  layer 2 of 3, 151 MB
           480 kB    changed  usr/lib/libssl.so.3, 1.4 MB

@@ -145,7 +145,11 @@ fn examine(
     }
     let named = remote_as_written(remote);
     let checks = Checks::of(&examination, remote, context(&named, args, &[]));
-    let text = if json { checks.document(progress.warnings()) } else { checks.text() };
+    let text = if json {
+        checks.document(progress.warnings())
+    } else {
+        checks.text(terminal::output_shows_unicode())
+    };
     let mut out = AutoStream::new(io::stdout(), anstream_choice(early.color));
     match run::emit(&mut out, &text) {
         Ok(()) => checks.exit(),

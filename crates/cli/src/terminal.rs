@@ -16,6 +16,16 @@ pub(crate) fn takes_lines_anew() -> bool {
     io::stderr().is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb")
 }
 
+/// True if the locale says that standard output shows more than ASCII.
+pub(crate) fn output_shows_unicode() -> bool {
+    supports_unicode::on(supports_unicode::Stream::Stdout)
+}
+
+/// True if the locale says that standard error shows more than ASCII.
+pub(crate) fn errors_show_unicode() -> bool {
+    supports_unicode::on(supports_unicode::Stream::Stderr)
+}
+
 /// The width of standard output, where it is a terminal.
 pub(crate) fn width_of_output() -> Option<usize> {
     io::stdout().is_terminal().then(|| width(io::stdout()))

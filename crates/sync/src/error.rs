@@ -7,6 +7,9 @@ use std::time::Duration;
 use dsync_core::{Digest, ImageId, ImageRef};
 use dsync_proto::{Failure, FailureKind, PreambleError};
 
+/// The name of this host, for people.
+pub const HERE: &str = "this host";
+
 /// The host that something is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
@@ -20,7 +23,7 @@ impl Host {
     /// Its name, for people.
     pub(crate) fn name(&self) -> &str {
         match self {
-            Host::Here => "this host",
+            Host::Here => HERE,
             Host::Remote(name) => name,
         }
     }

@@ -52,7 +52,12 @@ pub enum Event<'a> {
         image: &'a Image,
     },
     /// One side does something else now.
-    Phase(Phase),
+    Phase {
+        /// Its work from now on.
+        phase: Phase,
+        /// Its host, for people.
+        host: &'a str,
+    },
     /// The uncompressed bytes of contents that will cross in all.
     Total(u64),
     /// The number of them that did since the last event.

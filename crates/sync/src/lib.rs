@@ -38,7 +38,7 @@ mod transport;
 pub use agent::{end_agent, serve_stdio};
 pub use cache::{CACHE_LIMIT, Cache, CacheEntry, CacheError, EntryKind, Pruned};
 pub use endpoint::names_of_this_host;
-pub use error::{Error, Host, SshFailure};
+pub use error::{Error, HERE, Host, SshFailure};
 pub use event::{Event, Observer, Phase};
 pub use fallback::partial_images::PartialImages;
 pub use interrupt::Interrupt;

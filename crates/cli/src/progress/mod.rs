@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dsync_sync::{Event, Observer, Phase};
+use dsync_sync::{Event, HERE, Observer, Phase};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::style::{self, paint};
 use crate::{escape, terminal};
 use line::Line;
-use words::{doing, remark, word};
+use words::{doing, remark, work};
 
 /// The step in which contents are coded and none of them crosses yet.
 const CODING: &str = "coding";
@@ -73,8 +73,8 @@ struct State {
     stopped: bool,
     /// The step that the run waits for.
     doing: Option<String>,
-    /// The phase that the line shows, if it does not say that an engine is waited for.
-    phase: Phase,
+    /// The step that the line shows, if it does not say that an engine is waited for.
+    work: String,
     waits: bool,
     /// True from the first event of a step on until the line is cleared.
     shows: bool,
@@ -93,7 +93,7 @@ impl Progress {
             warnings: Vec::new(),
             stopped: false,
             doing: None,
-            phase: Phase::Scan,
+            work: work(Phase::Scan, HERE),
             waits: false,
             shows: false,
             told: Instant::now(),
@@ -212,6 +212,12 @@ impl Progress {
         self.state.try_lock().map_or_else(|_| Vec::new(), |state| state.warnings.clone())
     }
 
+    /// True for the events of which a person reads a line: with `-v` all that have one, else where a broken transfer goes
+    /// on.
+    fn prints(&self, event: Event<'_>) -> bool {
+        self.verbosity.verbose || !self.verbosity.quiet && matches!(event, Event::Partial(_))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A thread that panicked while it drew has spoilt nothing that matters.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -256,16 +262,16 @@ impl Progress {
                 state.waits = true;
                 return (!state.shows).then_some(Drawn::Moving);
             }
-            Event::Phase(phase) => {
-                (state.phase, state.waits) = (phase, false);
+            Event::Phase { phase, host } => {
+                (state.work, state.waits) = (work(phase, host), false);
                 if phase != Phase::Transfer {
                     line.uncount();
                 }
-                line.step(word(phase).into(), now);
+                line.step(state.work.clone(), now);
                 return (!state.shows).then_some(Drawn::Moving);
             }
             Event::Total(bytes) => {
-                (state.phase, state.waits) = (Phase::Transfer, false);
+                (state.work, state.waits) = (work(Phase::Transfer, HERE), false);
                 line.total(bytes, now);
                 line.step(CODING.into(), now);
                 return (!state.shows).then_some(Drawn::Moving);
@@ -290,7 +296,7 @@ impl Progress {
 /// An engine that was waited for goes on, or contents are coded and begin to cross.
 fn goes_on(state: &mut State, line: &mut Line, now: Instant) {
     if std::mem::take(&mut state.waits) || line.is_still() {
-        line.step(word(state.phase).into(), now);
+        line.step(state.work.clone(), now);
     }
 }
 
@@ -335,7 +341,11 @@ impl State {
         };
         match drawn {
             Drawn::Moving => {
-                bar.set_style(template("{spinner} {line}").with_key("line", text));
+                let style = template("{spinner} {line}").with_key("line", text);
+                bar.set_style(match terminal::errors_show_unicode() {
+                    true => style,
+                    false => style.tick_chars(r"-\|/ "),
+                });
                 bar.enable_steady_tick(Duration::from_millis(120));
             }
             Drawn::Still => {
@@ -357,7 +367,7 @@ impl Observer for Progress {
             if let Some(object) = events::of(event) {
                 state.print(&object);
             }
-        } else if let Some(remark) = remark(event).filter(|_| self.verbosity.verbose) {
+        } else if let Some(remark) = remark(event).filter(|_| self.prints(event)) {
             state.print(&noted(&remark));
         }
         if let Event::Warning(text) = event {
@@ -406,7 +416,7 @@ mod tests {
         progress.event(Event::Uploading { bytes: 1_234_567 });
         progress.event(Event::Note("a login shell said: \x1b[2Jhello"));
         progress.event(Event::Warning("no agent can run there"));
-        progress.event(Event::Phase(Phase::Load));
+        progress.event(Event::Phase { phase: Phase::Load, host: "prod" });
         progress.say("done");
         progress.clear();
         err.plain()
@@ -495,7 +505,7 @@ mod tests {
         let json = Verbosity { mode: Mode::Json, quiet: false, verbose: false };
         let progress = Progress::new(json, Box::new(err.clone()), None);
         progress.event(Event::Connecting { remote: "build" });
-        progress.event(Event::Phase(Phase::Transfer));
+        progress.event(Event::Phase { phase: Phase::Transfer, host: "build" });
         progress.event(Event::Total(10));
         progress.event(Event::Advance(4));
         progress.tell(Instant::now());
@@ -506,7 +516,7 @@ mod tests {
         assert!(first.starts_with(r#"{"event":"begin","schema":1,"version":""#), "{first}");
         insta::assert_snapshot!(rest, @r#"
         {"event":"connecting","host":"build"}
-        {"event":"phase","phase":"transfer"}
+        {"event":"phase","phase":"transfer","host":"build"}
         {"event":"total","bytes":10}
         {"event":"progress","done":4,"total":10,"wire":0,"rate":null,"seconds_left":null}
         {"event":"warning","text":"odd\u001b"}

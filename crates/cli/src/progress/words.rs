@@ -1,6 +1,6 @@
 //! The words for events: what a run waits for, and what `-v` prints.
 
-use dsync_sync::{Event, Phase};
+use dsync_sync::{Event, HERE, Phase};
 
 use crate::{escape, quantity};
 
@@ -52,12 +52,17 @@ pub(super) fn remark(event: Event<'_>) -> Option<String> {
     })
 }
 
-pub(super) fn word(phase: Phase) -> &'static str {
+/// The work of a host, as the line shows it; this host goes without saying.
+pub(super) fn work(phase: Phase, host: &str) -> String {
+    let there = match host {
+        HERE => String::new(),
+        host => format!(" on {}", escape::visible(host)),
+    };
     match phase {
-        Phase::Scan => "reading layers",
-        Phase::Basis => "comparing with the target",
-        Phase::Transfer => "transferring",
-        Phase::Load => "loading",
-        Phase::Verify => "verifying",
+        Phase::Scan => format!("reading layers{there}"),
+        Phase::Basis => "comparing with the target".into(),
+        Phase::Transfer => "transferring".into(),
+        Phase::Load => format!("loading{there}"),
+        Phase::Verify => format!("verifying{there}"),
     }
 }

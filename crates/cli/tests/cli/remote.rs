@@ -16,9 +16,9 @@ fn no_ssh_program() {
     let ran = environment.run(&["--ssh", "/nowhere/ssh", "alice@build"]);
     insta::assert_snapshot!(ran, @"
     --- stderr
-    error: cannot connect to alice@build: ssh is not installed
+    error: cannot connect to alice@build: the program that stands for ssh cannot be run
       caused by: '/nowhere/ssh' cannot be run: No such file or directory (os error 2)
-    hint: install an ssh client (openssh-client), or name its path: --ssh /path/to/ssh
+    hint: --ssh and $DOCKER_SYNC_SSH take a program and its options, as 'ssh -i key'
     --- exit 3
     ");
 }
@@ -192,7 +192,8 @@ fn the_doctor_says_what_is_in_the_way() {
     environment.script("ssh", "echo 'ssh: connect to host build port 22: Connection refused' >&2; exit 255");
     let ran = environment.run(&["doctor", "--docker", "oci:lay", "build"]);
     assert_eq!(ran.exit, Some(3), "{ran}");
-    let [here, there] = ran.out.split("\n\n").collect::<Vec<_>>()[..] else { panic!("{ran}") };
+    let [here, there, verdict] = ran.out.split("\n\n").collect::<Vec<_>>()[..] else { panic!("{ran}") };
+    assert_eq!(verdict, "not ready to sync: 1 problem\n");
     assert!(here.starts_with("this host\n  ✓ engine   oci:lay\n") && !here.contains('✗'), "{ran}");
     insta::assert_snapshot!(there, @"
     build
@@ -208,13 +209,10 @@ fn the_doctor_says_what_is_in_the_way() {
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     let checks = json["checks"].as_array().unwrap();
     let of_build = checks.iter().filter(|check| check["host"] == "build");
-    let names: Vec<&str> = of_build.map(|check| check["name"].as_str().unwrap()).collect();
-    let spaces = ["space"; 3];
-    assert_eq!(
-        names,
-        [&["ssh", "agent", "engine", "account"][..], &spaces, &["rsync", "link", "clock"]].concat(),
-        "{ran}"
-    );
+    let mut names: Vec<&str> = of_build.map(|check| check["name"].as_str().unwrap()).collect();
+    // Its folders are of one file system or of several.
+    names.dedup();
+    assert_eq!(names, ["ssh", "agent", "engine", "account", "space", "rsync", "link", "clock"], "{ran}");
     assert!(json["link"]["up"].as_u64().unwrap() > 0, "{ran}");
     assert!(!environment.path().join("lay").exists(), "nothing was made");
     let ran = environment.run(&["doctor", "--docker", "oci:lay", "oci:other"]);

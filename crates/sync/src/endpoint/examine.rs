@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dsync_engine::{ImportSize, Purpose, Store};
@@ -56,26 +57,40 @@ fn has_program(name: &str) -> bool {
 fn folders(workspace: &Workspace, store: Option<&dyn Store>) -> Vec<Folder> {
     let size = ImportSize { given: 1, contents: 1 };
     let demands = store.map(|store| store.demands(&size)).unwrap_or_default();
-    let of_store = demands.into_iter().map(|demand| {
-        let purpose = match demand.purpose {
-            Purpose::Images => FolderPurpose::Images,
-            Purpose::Temporary => FolderPurpose::Temporary,
-        };
-        folder(purpose, &demand.folder)
-    });
-    let mut folders: Vec<Folder> = of_store.collect();
-    folders.push(folder(FolderPurpose::Temporary, &workspace.folder));
-    folders.extend(workspace.cache_folder().map(|path| folder(FolderPurpose::Cache, &path)));
-    folders.dedup();
-    folders
+    let mut paths: Vec<(FolderPurpose, PathBuf)> = demands
+        .into_iter()
+        .map(|demand| match demand.purpose {
+            Purpose::Images => (FolderPurpose::Images, demand.folder),
+            Purpose::Temporary => (FolderPurpose::Temporary, demand.folder),
+        })
+        .collect();
+    paths.push((FolderPurpose::Temporary, workspace.folder.clone()));
+    paths.extend(workspace.cache_folder().map(|path| (FolderPurpose::Cache, path)));
+    paths.dedup();
+    let mut read = FileSystems::default();
+    let folder = |(purpose, path): (FolderPurpose, PathBuf)| {
+        let free = read.free(&path);
+        Folder { purpose, path: path.to_string_lossy().into_owned(), free }
+    };
+    paths.into_iter().map(folder).collect()
 }
 
-fn folder(purpose: FolderPurpose, path: &Path) -> Folder {
-    // A layout may be a folder that the first image makes.
-    let there = std::path::absolute(path).ok();
-    let space = there.and_then(|path| path.ancestors().find_map(|path| rustix::fs::statvfs(path).ok()));
-    // A file system without a size does not say what is free.
-    let free = space.filter(|space| space.f_blocks > 0);
-    let free = free.map(|space| space.f_bavail.saturating_mul(space.f_frsize));
-    Folder { purpose, path: path.to_string_lossy().into_owned(), free }
+/// The free bytes of file systems by their device, each read once: all folders of one say the same.
+#[derive(Default)]
+struct FileSystems(Vec<(u64, Option<u64>)>);
+
+impl FileSystems {
+    /// The free bytes at a folder. A layout may be one that the first image makes.
+    fn free(&mut self, folder: &Path) -> Option<u64> {
+        let folder = std::path::absolute(folder).ok()?;
+        let (at, metadata) = folder.ancestors().find_map(|at| Some((at, at.metadata().ok()?)))?;
+        if let Some((_, free)) = self.0.iter().find(|(device, _)| *device == metadata.dev()) {
+            return *free;
+        }
+        // A file system without a size does not say what is free.
+        let space = rustix::fs::statvfs(at).ok().filter(|space| space.f_blocks > 0);
+        let free = space.map(|space| space.f_bavail.saturating_mul(space.f_frsize));
+        self.0.push((metadata.dev(), free));
+        free
+    }
 }

@@ -24,7 +24,7 @@ use crate::conversation::want::short_id;
 use crate::conversation::{Attempt, Preserved, Step};
 use crate::convert::{from_wire, to_wire};
 use crate::endpoint::open_here;
-use crate::error::{Error, Host};
+use crate::error::{Error, HERE, Host};
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
@@ -304,13 +304,11 @@ fn record(inbox: &mut Inbox, out: &mut Writer, steps: &[Step], observer: &dyn Ob
 
 fn show(frame: &Frame, observer: &dyn Observer) -> io::Result<()> {
     observer.event(match &decode(&frame.payload).map_err(io::Error::other)? {
-        WireEvent::Phase(phase) => Event::Phase(*phase),
+        WireEvent::Phase(phase) => Event::Phase { phase: *phase, host: HERE },
         WireEvent::Total(bytes) => Event::Total(*bytes),
         WireEvent::Advance(bytes) => Event::Advance(*bytes),
         WireEvent::Batch { raw, packed } => Event::Batch { raw: *raw, packed: *packed },
-        WireEvent::Waiting { program, seconds } => {
-            Event::Waiting { program, host: "this host", seconds: *seconds }
-        }
+        WireEvent::Waiting { program, seconds } => Event::Waiting { program, host: HERE, seconds: *seconds },
         WireEvent::Partial(bytes) => Event::Partial(*bytes),
         WireEvent::Note(note) => {
             observer.event(Event::Note(note));

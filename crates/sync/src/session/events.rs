@@ -38,7 +38,7 @@ impl<'a> Events<'a> {
             return Err(Breach("it sends more events than there are things to tell of".into()).into());
         }
         match decode(payload).map_err(io::Error::other)? {
-            WireEvent::Phase(phase) => self.observer.event(Event::Phase(phase)),
+            WireEvent::Phase(phase) => self.observer.event(Event::Phase { phase, host: self.host }),
             WireEvent::Total(bytes) => self.observer.event(Event::Total(bytes)),
             WireEvent::Advance(bytes) => self.observer.event(Event::Advance(bytes)),
             WireEvent::Batch { raw, packed } => self.observer.event(Event::Batch { raw, packed }),
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(seen[0], format!("{}…", "ä".repeat(NOTE)));
         assert_eq!(seen[NOTES as usize - 1], format!("note {}", NOTES - 1));
         assert_eq!(seen[NOTES as usize], "more of these notes are not shown");
-        assert_eq!(seen[NOTES as usize + 1], "Phase(Load)");
+        assert_eq!(seen[NOTES as usize + 1], r#"Phase { phase: Load, host: "there" }"#);
     }
 
     #[test]

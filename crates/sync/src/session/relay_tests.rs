@@ -23,7 +23,7 @@ struct Phases(Mutex<Vec<Phase>>);
 
 impl Observer for Phases {
     fn event(&self, event: Event<'_>) {
-        if let Event::Phase(phase) = event {
+        if let Event::Phase { phase, .. } = event {
             self.0.lock().unwrap().push(phase);
         }
     }

@@ -403,13 +403,14 @@ pub(crate) fn lines(output: &[u8], error: &str) -> Vec<String> {
 
 /// A failure of ssh itself, by its last words.
 pub(crate) fn failed(host: &str, message: String) -> Error {
-    let kind = classify(&message);
-    let message = if message.is_empty() { "ssh failed without a word".into() } else { message };
+    let (kind, reason) = classify(&message);
+    let message = if reason.is_empty() { "ssh failed without a word".into() } else { reason.into() };
     Error::Ssh { host: host.into(), kind, message }
 }
 
-/// The kind of failure that OpenSSH's words are about. Its messages are not translated.
-fn classify(message: &str) -> SshFailure {
+/// The kind of failure that OpenSSH's words are about, and those words without the server's banner before them. Its
+/// messages are not translated.
+fn classify(message: &str) -> (SshFailure, &str) {
     const KINDS: &[(SshFailure, &[&str])] = &[
         // The last lines of a long warning; the first ones may not have been kept.
         (SshFailure::HostKeyChanged, &["has changed and you have requested strict checking"]),
@@ -440,7 +441,15 @@ fn classify(message: &str) -> SshFailure {
         ),
     ];
     let found = KINDS.iter().find(|(_, texts)| texts.iter().any(|text| message.contains(text)));
-    found.map_or(SshFailure::Other, |(kind, _)| *kind)
+    let Some((kind, texts)) = found else { return (SshFailure::Other, message) };
+    let is_reason = |line: &&str| texts.iter().any(|text| line.contains(text));
+    let reason = match kind {
+        // The warning about the key comes first.
+        SshFailure::HostKeyChanged | SshFailure::HostKey => None,
+        _ => message.split_inclusive('\n').position(|line| is_reason(&line)),
+    };
+    let before = message.split_inclusive('\n').take(reason.unwrap_or_default()).map(str::len).sum();
+    (*kind, &message[before..])
 }
 
 #[cfg(test)]
@@ -561,7 +570,11 @@ mod tests {
             (SshFailure::Unreachable, "client_loop: send disconnect: Broken pipe"),
             (SshFailure::Other, "Bad configuration option: foo"),
         ] {
-            assert_eq!(classify(message), kind, "{message}");
+            assert_eq!(classify(message), (kind, message));
+            let behind_a_banner = format!("*** keep out ***\n\n{message}");
+            let (_, reason) = classify(&behind_a_banner);
+            let hides = !matches!(kind, SshFailure::HostKey | SshFailure::HostKeyChanged | SshFailure::Other);
+            assert_eq!(reason, if hides { message } else { &behind_a_banner });
         }
     }
 }
