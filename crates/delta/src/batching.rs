@@ -2,8 +2,8 @@
 //!
 //! The literals of a batch share one history, so like literals belong into one batch: files of a kind, in the order of
 //! their paths, each with its old version. The old version of a file is the file of the same path, else of a path that
-//! differs in version numbers and hashes only, else of the same name elsewhere, else one that is gone from the same
-//! folder and whose name begins alike.
+//! differs in hashes only, else in version numbers, too, else of the same name elsewhere, else one that is gone from the
+//! same folder and whose name begins alike (docs/batch.md).
 //!
 //! Source and target form the same batches from what both know, without a message. So the result must depend on the
 //! arguments only, and a change of it is a change of the protocol.

@@ -10,7 +10,7 @@
 //! whatever came before it.
 
 /// The protocol number of this build. It changes whenever an older build could misread a newer one.
-pub const PROTOCOL: u16 = 17;
+pub const PROTOCOL: u16 = 18;
 
 /// Begins with a NUL, which no banner has; ends with a byte above ASCII and both line ends, so that a
 /// channel that is not clean is noticed at once (as in the PNG signature, W3C PNG section 5.2).
@@ -87,7 +87,7 @@ mod tests {
     fn the_bytes_are_pinned() {
         let bytes = Preamble { protocol: PROTOCOL, build: [0xab; 32] }.encode();
         assert_eq!(bytes[..16], *b"\x00docker-sync\x00\xd5\x0d\x0a");
-        assert_eq!(bytes[16..18], [17, 0]);
+        assert_eq!(bytes[16..18], [18, 0]);
         assert_eq!(bytes[18..], [0xab; 32]);
     }
 
@@ -107,7 +107,7 @@ mod tests {
         let mut rest = [0; PREAMBLE_LEN - 16];
         rest[0] = 9;
         let error = Preamble::decode(&rest, &[0; 32]).unwrap_err();
-        assert!(error.to_string().contains("protocol 9, this one speaks 17"), "{error}");
+        assert!(error.to_string().contains("protocol 9, this one speaks 18"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Finds the old version of a new file by their names.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::path_hash::path_hash;
@@ -106,8 +107,10 @@ impl NewFiles {
     }
 }
 
-/// Files with one name beyond which none of them is taken for a version of another.
+/// Files with one name in whatever folders beyond which none of them is taken for a version of another.
 const CROWD: usize = 64;
+/// The fewest letters and digits of a word that is taken for a hash.
+const HASH: usize = 6;
 /// The fewest letters of a word at the beginning of a name by which [`Rule::Beginning`] compares.
 const WORD: usize = 4;
 
@@ -115,23 +118,39 @@ const WORD: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rule {
     Path,
+    /// But for hashes: `static/4630.64ab23d1.js`.
+    HashlessPath,
+    /// But for hashes and versions.
     BlurredPath,
     Name,
+    HashlessName,
     BlurredName,
     /// Applies to files that the new layers do not have any more.
     Beginning,
 }
 
 impl Rule {
-    const ALL: [Rule; 5] = [Rule::Path, Rule::BlurredPath, Rule::Name, Rule::BlurredName, Rule::Beginning];
+    const ALL: [Rule; 7] = [
+        Rule::Path,
+        Rule::HashlessPath,
+        Rule::BlurredPath,
+        Rule::Name,
+        Rule::HashlessName,
+        Rule::BlurredName,
+        Rule::Beginning,
+    ];
 
     /// The hash of what two versions have in common by this rule; `None` where it does not apply.
     fn key(self, path: &[u8]) -> Option<u64> {
         Some(match self {
             Rule::Path => path_hash(path),
-            Rule::BlurredPath => path_hash(&blur(path)),
+            Rule::HashlessPath => path_hash(&hashless(path)),
+            Rule::BlurredPath => path_hash(&blur(path, has_digit)),
             Rule::Name => path_hash(name(path)),
-            Rule::BlurredName => path_hash(&blur(name(path))),
+            Rule::HashlessName => {
+                path_hash(&Some(hashless(name(path))).filter(|hashless| hashless != name(path))?)
+            }
+            Rule::BlurredName => path_hash(&blur(name(path), has_digit)),
             Rule::Beginning => path_hash(&beginning(path)?),
         })
     }
@@ -157,16 +176,29 @@ pub(super) fn versions(
         }
         wanted.sort_unstable();
         let found = find(rule, &wanted, basis, new);
-        for Keyed { key, file: number } in wanted {
+        for group in wanted.chunk_by(|one, other| one.key == other.key) {
+            let key = group[0].key;
             let first = found.partition_point(|other| other.key < key);
             let count = found[first..].partition_point(|other| other.key == key);
             let same = &found[first..first + count];
-            let version = match rule {
-                // The directory above is nearer to the new one.
-                Rule::Path => same.last().map(|found| found.file),
-                _ => closest(same, files.files[number as usize].len),
+            let mut assign = |number: u32, file: Option<OldFile>| {
+                versions[number as usize] = file.map(|file| OldVersion { rule, file });
             };
-            versions[number as usize] = version.map(|file| OldVersion { rule, file });
+            let len = |number: u32| files.files[number as usize].len;
+            let numbers = group.iter().map(|wanted| wanted.file);
+            match rule {
+                // The directory above is nearer to the new one.
+                Rule::Path => numbers.for_each(|number| assign(number, same.last().map(|found| found.file))),
+                Rule::Name | Rule::BlurredName | Rule::Beginning => {
+                    numbers.for_each(|number| assign(number, closest(same, len(number))));
+                }
+                Rule::HashlessPath | Rule::BlurredPath | Rule::HashlessName => {
+                    let mut numbers: Vec<u32> = numbers.collect();
+                    numbers.sort_by_key(|number| (len(*number), *number));
+                    let mut crowd = Crowd::new(same);
+                    numbers.into_iter().for_each(|number| assign(number, crowd.take(len(number))));
+                }
+            }
         }
     }
     versions
@@ -214,6 +246,31 @@ fn closest(files: &[Keyed<OldFile>], len: u64) -> Option<OldFile> {
     files.iter().map(|found| found.file).min_by_key(|file| file.len.abs_diff(len))
 }
 
+/// Files with one key, of which each is taken once before any is taken again. Together they are what the new ones are
+/// coded against, so that it matters less which is the version of which.
+struct Crowd<'a> {
+    all: &'a [Keyed<OldFile>],
+    left: BTreeSet<(u64, OldFile)>,
+}
+
+impl Crowd<'_> {
+    fn new(all: &[Keyed<OldFile>]) -> Crowd<'_> {
+        Crowd { all, left: BTreeSet::new() }
+    }
+
+    /// Takes the file whose length is nearest, the shorter one of two.
+    fn take(&mut self, len: u64) -> Option<OldFile> {
+        if self.left.is_empty() {
+            self.left.extend(self.all.iter().map(|found| (found.file.len, found.file)));
+        }
+        let split = (len, OldFile { layer: 0, start: 0, end: 0, len: 0 });
+        let nearest = [self.left.range(..split).next_back(), self.left.range(split..).next()];
+        let nearest = *nearest.into_iter().flatten().min_by_key(|(other, _)| other.abs_diff(len))?;
+        self.left.remove(&nearest);
+        Some(nearest.1)
+    }
+}
+
 /// The last component of a path.
 fn name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
@@ -231,15 +288,46 @@ pub(super) fn extension(path: &[u8]) -> &[u8] {
     }
 }
 
-/// The path with each word that has a digit in it replaced by `#`: versions, hashes, dates.
-fn blur(path: &[u8]) -> Vec<u8> {
+/// True for versions, hashes and dates.
+fn has_digit(word: &[u8]) -> bool {
+    word.iter().any(u8::is_ascii_digit)
+}
+
+/// True for hashes: letters and digits mixed, or eight and more hexadecimal digits. Versions and numbers are none.
+fn is_hash(word: &[u8]) -> bool {
+    let is_mixed = word.len() >= HASH && has_digit(word) && word.iter().any(u8::is_ascii_alphabetic);
+    is_mixed || word.len() >= 8 && word.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// The path with each hash replaced by `#`, also the one that Rollup and Vite put behind the last hyphen of a stem: eight
+/// letters, digits, `-` and `_`.
+fn hashless(path: &[u8]) -> Vec<u8> {
+    let at = path.len() - name(path).len();
+    let stem = name(path).split(|byte| *byte == b'.').next().unwrap_or_default().len();
+    let (stem, rest) = path.split_at(at + stem);
+    if let Some((before, hash)) = stem[at..].split_last_chunk::<9>() {
+        let has = |is: fn(&u8) -> bool| hash.iter().any(is);
+        let is_hash = hash[0] == b'-'
+            && hash.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
+            && has(u8::is_ascii_uppercase)
+            && (has(u8::is_ascii_lowercase) || has(u8::is_ascii_digit));
+        if is_hash && !before.is_empty() {
+            return [&blur(&stem[..at + before.len()], self::is_hash)[..], b"-#", &blur(rest, self::is_hash)]
+                .concat();
+        }
+    }
+    blur(path, self::is_hash)
+}
+
+/// The path with each word of a kind replaced by `#`.
+fn blur(path: &[u8], is_of_kind: fn(&[u8]) -> bool) -> Vec<u8> {
     let mut blurred = Vec::with_capacity(path.len());
     for word in path.split_inclusive(|byte| !byte.is_ascii_alphanumeric()) {
         let (letters, end) = match word.split_last() {
             Some((last, letters)) if !last.is_ascii_alphanumeric() => (letters, Some(*last)),
             _ => (word, None),
         };
-        if letters.iter().any(u8::is_ascii_digit) {
+        if is_of_kind(letters) {
             blurred.push(b'#');
         } else {
             blurred.extend_from_slice(letters);
@@ -253,7 +341,7 @@ fn blur(path: &[u8]) -> Vec<u8> {
 fn beginning(path: &[u8]) -> Option<Vec<u8>> {
     let name = name(path);
     let word = name.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let folder = blur(&path[..path.len() - name.len()]);
+    let folder = blur(&path[..path.len() - name.len()], has_digit);
     (word >= WORD && word < name.len()).then(|| [&folder[..], &name[..word], b".", extension(path)].concat())
 }
 
@@ -263,10 +351,37 @@ mod tests {
 
     #[test]
     fn versions_and_hashes_are_blurred() {
-        assert_eq!(blur(b"usr/lib/libssl.so.1.1"), blur(b"usr/lib/libssl.so.3.0"));
-        assert_eq!(blur(b"lib/libopenblas64-a1b2c3d4.so"), blur(b"lib/libopenblas32-99ffee00.so"));
-        assert_eq!(blur(b"app/main-5f3.js"), b"app/main-#.js");
-        assert_ne!(blur(b"app/main.js"), blur(b"app/mail.js"));
+        let blur = |path: &str| String::from_utf8(blur(path.as_bytes(), has_digit)).unwrap();
+        assert_eq!(blur("usr/lib/libssl.so.1.1"), blur("usr/lib/libssl.so.3.0"));
+        assert_eq!(blur("lib/libopenblas64-a1b2c3d4.so"), blur("lib/libopenblas32-99ffee00.so"));
+        assert_eq!(blur("app/main-5f3.js"), "app/main-#.js");
+        assert_ne!(blur("app/main.js"), blur("app/mail.js"));
+    }
+
+    #[test]
+    fn numbers_and_versions_stay_where_hashes_go() {
+        let hashless = |path: &str| String::from_utf8(hashless(path.as_bytes())).unwrap();
+        assert_eq!(hashless("assets/Index-A4-C6YLr.js.map"), "assets/Index-#.js.map");
+        assert_eq!(hashless("assets/index-DiwrgTda.js"), "assets/index-#.js");
+        assert_eq!(hashless("4f12ab99-a/lib-platform.so"), "#-a/lib-platform.so", "a word of eight letters");
+        assert_eq!(hashless("static/4630.64ab23d1.chunk.js"), "static/4630.#.chunk.js");
+        assert_eq!(hashless("_next/static/chunks/1dd3208c-abcdefab.js"), "_next/static/chunks/#-#.js");
+        for path in
+            ["lib/libssl.so.1.1", "x.cpython-311.pyc", "lib64/libm.so.6", "a/20261201.log.gz", "b/facade.rb"]
+        {
+            let kept = path.replace("20261201", "#");
+            assert_eq!(hashless(path), kept);
+        }
+    }
+
+    #[test]
+    fn a_crowd_is_taken_once_before_any_of_it_is_taken_again() {
+        let file = |at: u32, len| Keyed { key: 1, file: OldFile { layer: 0, start: at, end: at + 1, len } };
+        let files = [file(0, 100), file(1, 100), file(2, 300)];
+        let mut crowd = Crowd::new(&files);
+        let taken: Vec<u32> = [100, 290, 190, 310, 100].map(|len| crowd.take(len).unwrap().start).to_vec();
+        assert_eq!(taken, [0, 2, 1, 2, 0]);
+        assert_eq!(Crowd::new(&[]).take(1), None);
     }
 
     #[test]

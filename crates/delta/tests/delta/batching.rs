@@ -106,6 +106,42 @@ fn a_name_that_too_many_files_have_says_nothing() {
     assert_eq!(version_of(&names[5], 300, &[&files]), found(0, &names[5]));
 }
 
+/// The numbers of chunks that bundlers give stay, whatever the number of files with such names.
+#[test]
+fn what_stands_before_a_hash_tells_a_file_from_the_others() {
+    let names = |hash: u32| -> Vec<String> {
+        (0..100).map(|number| format!("static/{number}.{:08x}a1.chunk.js", hash * number * 7919)).collect()
+    };
+    let (old, new) = (names(3), names(5));
+    let files: Vec<(&str, usize)> = old.iter().map(|name| (&name[..], 300)).collect();
+    for (name, its) in new.iter().zip(&old) {
+        assert_eq!(version_of(name, 300, &[&files]), found(0, its));
+    }
+    let vite = [("assets/Index-A4-C6YLr.js", 300), ("assets/Blocks-CyfcXtBq.js", 300)];
+    assert_eq!(version_of("assets/Blocks-DiwrgTda.js", 300, &[&vite]), found(0, "assets/Blocks-CyfcXtBq.js"));
+    assert_eq!(version_of("assets/Index-B_x4qrTd.js", 300, &[&vite]), found(0, "assets/Index-A4-C6YLr.js"));
+}
+
+/// Each old file is beside some new one, so that what is in one of them is in reach.
+#[test]
+fn files_that_are_named_by_a_hash_alone_share_all_old_ones() {
+    let names = |seed: u32| -> Vec<String> {
+        (0..100)
+            .map(|number| {
+                format!("static/{:016x}.js", u64::from(number * 8 + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            })
+            .collect()
+    };
+    let (old, new) = (names(1), names(2));
+    let files = |names: &[String]| -> LayerIndex {
+        layer(&names.iter().map(|name| (&name[..], 300)).collect::<Vec<_>>())
+    };
+    let (old, new) = (files(&old), files(&new));
+    let batches = form_batches(&[&new], &all(&[&new]), &[Some(&old)], 24 << 20);
+    let olds = versions(&batches, &[&new], &[&old]).into_iter().map(|(_, old)| old.unwrap().1);
+    assert_eq!(olds.collect::<std::collections::BTreeSet<_>>().len(), 100);
+}
+
 #[test]
 fn like_kinds_and_then_like_paths_are_neighbours() {
     let new = layer(&[("b/z.py", 100), ("a.so.1", 100), ("b/README", 100), ("a/y.py", 100), ("c.so", 100)]);
