@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use crate::link::Frame;
 
 const MAGIC: [u8; 16] = *b"\0docker-syncp\xd5\x0d\x0a";
-const VERSION: u16 = 9;
+const VERSION: u16 = 10;
 /// Magic, version, length of the head.
 const FIXED: usize = 16 + 2 + 4;
 const HASH: u64 = 32;
@@ -357,7 +357,7 @@ mod tests {
     fn the_bytes_are_pinned() {
         let folder = tempfile::tempdir().unwrap();
         let bytes = std::fs::read(written(folder.path())).unwrap();
-        assert_eq!(bytes[..22], *b"\0docker-syncp\xd5\x0d\x0a\x09\0\xb8\0\0\0");
+        assert_eq!(bytes[..22], *b"\0docker-syncp\xd5\x0d\x0a\x0a\0\xb8\0\0\0");
         assert_eq!(bytes[22..54], [1; 32]);
         let frames = 22 + 0xb8;
         assert_eq!(bytes[frames..frames + 5], [3, 0x2c, 1, 0, 0]);
