@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod finder;
 mod literal;
+mod long_matches;
 mod model;
 mod position;
 mod price;

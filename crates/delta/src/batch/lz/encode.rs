@@ -4,6 +4,7 @@ use dsync_core::common_prefix;
 
 use super::finder::{FoundMatch, MatchFinder};
 use super::literal::LiteralContext;
+use super::long_matches::LongMatches;
 use super::model::{Models, SHORTEST};
 use super::position::{ItemPositions, POSITIONS};
 use super::price::SymbolPrices;
@@ -121,6 +122,7 @@ const NONE: Arrival = Arrival {
 struct OptimalParser<'a> {
     bytes: &'a [u8],
     finder: MatchFinder<'a>,
+    long_matches: LongMatches<'a>,
     ways: Vec<Arrival>,
     found: Vec<FoundMatch>,
     /// The first position of the range.
@@ -133,8 +135,10 @@ impl<'a> OptimalParser<'a> {
     fn new(bytes: &'a [u8], begin: usize) -> Self {
         let mut finder = MatchFinder::new(bytes, NICE, DEPTH);
         finder.skip(begin);
+        let mut long_matches = LongMatches::new(bytes);
+        long_matches.keep(0..begin);
         let ways = vec![NONE; RANGE + NICE * 2 + 4];
-        Self { bytes, finder, ways, found: Vec::new(), begin, end: 0 }
+        Self { bytes, finder, long_matches, ways, found: Vec::new(), begin, end: 0 }
     }
 
     /// The symbols of the next range, the last first. `position` gives the low bits of a position in its item.
@@ -157,7 +161,9 @@ impl<'a> OptimalParser<'a> {
                 }
             }
             if let Some(symbol) = self.weigh(now, position(begin + now), scale) {
+                let at = begin + now;
                 self.finder.skip(symbol.len() - 1);
+                self.long_matches.keep(at + 1..at + symbol.len());
                 symbols.push(symbol);
                 break;
             }
@@ -202,6 +208,13 @@ impl<'a> OptimalParser<'a> {
         let Arrival { price, after: After { state, backs }, .. } = self.ways[now];
         let mut found = std::mem::take(&mut self.found);
         self.finder.next(&mut found);
+        let longest = found.last().map_or(SHORTEST, |found| found.len);
+        let long = self.long_matches.find(at, longest);
+        if let Some((len, back)) = long
+            && longest < NICE
+        {
+            found.push(FoundMatch { len: len.min(NICE), back });
+        }
 
         let context = literal_context(self.bytes, at, backs[0], !state.is_after_literal(), position);
         let literal = price + scale.literal(state, context, rest[0]);
@@ -235,7 +248,9 @@ impl<'a> OptimalParser<'a> {
             && len >= NICE
             && let Some(from) = self.source(at, back)
         {
-            taken = Some(Symbol::Match { back, len: common_prefix(from, rest, rest.len()) });
+            let nearest = (common_prefix(from, rest, rest.len()), back);
+            let (len, back) = long.filter(|long| long.0 > nearest.0).unwrap_or(nearest);
+            taken = Some(Symbol::Match { back, len });
         }
         if taken.is_none() {
             let flags = price + prices.matched(models, state, position);
