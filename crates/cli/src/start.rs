@@ -279,7 +279,7 @@ fn watch(verbosity: Verbosity, color: anstream::ColorChoice, json: bool) -> (Arc
     let (last, killed) = (Arc::clone(&progress), interrupt.clone());
     let give_up = move || {
         killed.kill_children();
-        dsync_sync::kill_children();
+        dsync_sync::give_up();
         give_up(&last, json);
     };
     if let Err(e) = signals::install(stop, give_up) {
@@ -343,7 +343,7 @@ fn agent(folder: Option<&OsStr>, early: Early) -> u8 {
     let interrupt = Interrupt::default();
     let stopped = interrupt.clone();
     let stop = move || dsync_sync::end_agent(&stopped, TERMINATED);
-    if let Err(e) = signals::install(stop, dsync_sync::kill_children) {
+    if let Err(e) = signals::install(stop, dsync_sync::give_up) {
         let _ = writeln!(io::stderr(), "signals are not handled: {e}");
     }
     dsync_sync::tell_crashes();

@@ -1,17 +1,22 @@
 //! Temporary directories with a name, for what other programs must find: archives for rsync, ssh's socket, podman's
 //! copies.
 //!
-//! They are gone when they are dropped. One whose process was killed is removed by the next that makes one:
-//! the name tells the process.
+//! They are gone when they are dropped, and when a process ends without dropping them and says so. One whose process was
+//! killed is removed by the next that makes one: the name tells the process.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, test_kill_process};
 use tempfile::TempDir;
 
 const PREFIX: &str = "docker-sync-";
+
+/// Directories in which this process has made some: it removes them where it ends without unwinding.
+static MADE_BELOW: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// The system's place for temporary files. An empty `TMPDIR` names none, as everywhere else.
 pub fn place() -> PathBuf {
@@ -26,6 +31,7 @@ pub fn place() -> PathBuf {
 pub fn folder(below: Option<&Path>) -> io::Result<TempDir> {
     let below = below.map_or_else(place, Path::to_owned);
     sweep(&below);
+    MADE_BELOW.lock().unwrap_or_else(PoisonError::into_inner).insert(below.clone());
     tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir_in(below)
 }
 
@@ -34,6 +40,16 @@ pub fn sweep(below: &Path) {
     for stale in stale(below, &is_alive) {
         // It may be another user's; then it is theirs to remove.
         fs::remove_dir_all(stale).ok();
+    }
+}
+
+/// Removes those of this process, which is about to end. Its threads must use none any more.
+pub fn remove_own() {
+    let own = std::process::id();
+    for below in &*MADE_BELOW.lock().unwrap_or_else(PoisonError::into_inner) {
+        for own in stale(below, &|pid| u32::try_from(pid) != Ok(own)) {
+            fs::remove_dir_all(own).ok();
+        }
     }
 }
 
@@ -67,6 +83,26 @@ mod tests {
             fs::create_dir(below.path().join(name)).unwrap();
         }
         assert_eq!(stale(below.path(), &|pid| pid == 8), [below.path().join("docker-sync-7-abc")]);
+    }
+
+    #[test]
+    fn a_process_that_ends_at_once_removes_its_own_alone() {
+        const PLACE: &str = "DSYNC_TEST_TEMPORARY";
+        if let Some(place) = std::env::var_os(PLACE) {
+            let folder = folder(Some(Path::new(&place))).unwrap();
+            fs::write(folder.path().join("podman123"), "a copy").unwrap();
+            remove_own();
+            // As if it had not been dropped.
+            std::mem::forget(folder);
+            return;
+        }
+        let below = tempfile::tempdir().unwrap();
+        let other = folder(Some(below.path())).unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "temporary::tests::a_process_that_ends_at_once_removes_its_own_alone"]);
+        assert!(child.env(PLACE, below.path()).output().unwrap().status.success());
+        let left = fs::read_dir(below.path()).unwrap().map(|entry| entry.unwrap().path());
+        assert_eq!(left.collect::<Vec<_>>(), [other.path()]);
     }
 
     #[test]

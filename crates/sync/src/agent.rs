@@ -19,7 +19,7 @@ use dsync_proto::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble};
 
 use crate::endpoint::{self, Site};
 use crate::error::seconds;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, give_up};
 use crate::link::{Link, Liveness};
 use crate::transport::agent_binary::BUILD;
 
@@ -65,7 +65,7 @@ pub fn end_agent(interrupt: &Interrupt, reason: &str) {
     ENDING.store(true, Ordering::SeqCst);
     thread::spawn(|| {
         thread::sleep(HASTE);
-        dsync_engine::kill_children();
+        give_up();
         thread::sleep(HASTE / 4);
         process::exit(1);
     });
@@ -137,7 +137,7 @@ fn end_busy(interrupt: &Interrupt) {
     interrupt.interrupt();
     thread::spawn(|| {
         thread::sleep(GRACE);
-        dsync_engine::kill_children();
+        give_up();
         process::exit(1);
     });
 }

@@ -7,8 +7,10 @@ use std::os::fd::AsFd;
 use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
+use dsync_engine::{kill_children, temporary};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
@@ -16,6 +18,15 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// The longest time after which whoever waits looks for an interrupt.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
+
+/// Ends what would stay of a process that ends without unwinding: the client programs of engines, and temporary
+/// directories.
+pub fn give_up() {
+    kill_children();
+    // They write to these directories.
+    thread::sleep(TICK);
+    temporary::remove_own();
+}
 
 /// Says to a run, or to one connection of it, that it is to end. Clones are of the same run.
 #[derive(Debug, Clone, Default)]

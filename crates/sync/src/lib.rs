@@ -41,7 +41,7 @@ pub use endpoint::names_of_this_host;
 pub use error::{Error, HERE, Host, SshFailure};
 pub use event::{Event, Observer, Phase};
 pub use fallback::partial_images::PartialImages;
-pub use interrupt::Interrupt;
+pub use interrupt::{Interrupt, give_up};
 pub use inventory::select::Pin;
 pub use options::{Direction, Identity, Options, PackedAgent, Referrers, Retries, TransferMethod};
 pub use outcome::{LayerOutcome, Outcome};

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
             let interrupt = dsync_sync::Interrupt::default();
             let stopped = interrupt.clone();
             let stop = move || dsync_sync::end_agent(&stopped, "a signal told it to end");
-            if let Err(e) = signals::install(stop, dsync_sync::kill_children) {
+            if let Err(e) = signals::install(stop, dsync_sync::give_up) {
                 let _ = writeln!(io::stderr(), "signals are not handled: {e}");
             }
             dsync_sync::tell_crashes();

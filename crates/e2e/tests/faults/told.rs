@@ -26,6 +26,8 @@ fn allowed(case: &Case) -> Vec<Told> {
         (Victim::Session, _) if case.is_retried() && case.step == Step::Dialled => {
             vec![WELL, told(3, &["ssh failed without a word"])]
         }
+        // Before it serves the connection, sshd does not mind this signal.
+        (Victim::Session, Signal::Int) if case.step == Step::Dialled => vec![lost(), WELL],
         _ if case.is_retried() => vec![WELL],
         (Victim::Client, Signal::Kill) => vec![Told { code: None, words: &[] }],
         (Victim::Client, Signal::Term) => vec![told(143, &[])],
