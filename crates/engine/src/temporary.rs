@@ -4,7 +4,6 @@
 //! They are gone when they are dropped, and when a process ends without dropping them and says so. One whose process was
 //! killed is removed by the next that makes one: the name tells the process.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use tempfile::TempDir;
 const PREFIX: &str = "docker-sync-";
 
 /// Directories in which this process has made some: it removes them where it ends without unwinding.
-static MADE_BELOW: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static MADE_BELOW: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// The system's place for temporary files. An empty `TMPDIR` names none, as everywhere else.
 pub fn place() -> PathBuf {
@@ -31,7 +30,11 @@ pub fn place() -> PathBuf {
 pub fn folder(below: Option<&Path>) -> io::Result<TempDir> {
     let below = below.map_or_else(place, Path::to_owned);
     sweep(&below);
-    MADE_BELOW.lock().unwrap_or_else(PoisonError::into_inner).insert(below.clone());
+    let mut made_below = MADE_BELOW.lock().unwrap_or_else(PoisonError::into_inner);
+    if !made_below.contains(&below) {
+        made_below.push(below.clone());
+    }
+    drop(made_below);
     tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir_in(below)
 }
 

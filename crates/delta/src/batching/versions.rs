@@ -1,6 +1,5 @@
 //! Finds the old version of a new file by their names.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::path_hash::path_hash;
@@ -248,27 +247,51 @@ fn closest(files: &[Keyed<OldFile>], len: u64) -> Option<OldFile> {
 
 /// Files with one key, of which each is taken once before any is taken again. Together they are what the new ones are
 /// coded against, so that it matters less which is the version of which.
-struct Crowd<'a> {
-    all: &'a [Keyed<OldFile>],
-    left: BTreeSet<(u64, OldFile)>,
+struct Crowd {
+    /// By their lengths.
+    files: Vec<OldFile>,
+    /// The number of those that are left.
+    left: usize,
+    /// By the place of a file, counted from one: a place below it nearer to one that is left, itself where it is.
+    down: Vec<u32>,
+    /// The same for places above it.
+    up: Vec<u32>,
 }
 
-impl Crowd<'_> {
-    fn new(all: &[Keyed<OldFile>]) -> Crowd<'_> {
-        Crowd { all, left: BTreeSet::new() }
+impl Crowd {
+    fn new(all: &[Keyed<OldFile>]) -> Crowd {
+        let mut files: Vec<OldFile> = all.iter().map(|found| found.file).collect();
+        files.sort_unstable_by_key(|file| (file.len, *file));
+        Crowd { files, left: 0, down: Vec::new(), up: Vec::new() }
     }
 
     /// Takes the file whose length is nearest, the shorter one of two.
     fn take(&mut self, len: u64) -> Option<OldFile> {
-        if self.left.is_empty() {
-            self.left.extend(self.all.iter().map(|found| (found.file.len, found.file)));
+        if self.left == 0 {
+            self.left = self.files.len();
+            self.down = (0..self.left as u32 + 2).collect();
+            self.up = self.down.clone();
         }
-        let split = (len, OldFile { layer: 0, start: 0, end: 0, len: 0 });
-        let nearest = [self.left.range(..split).next_back(), self.left.range(split..).next()];
-        let nearest = *nearest.into_iter().flatten().min_by_key(|(other, _)| other.abs_diff(len))?;
-        self.left.remove(&nearest);
-        Some(nearest.1)
+        let shorter = self.files.partition_point(|file| file.len < len) as u32;
+        // Places zero and beyond the last have no file.
+        let places = [nearest_left(&mut self.down, shorter), nearest_left(&mut self.up, shorter + 1)];
+        let file = |place: u32| self.files.get((place as usize).checked_sub(1)?);
+        let found = places.into_iter().filter_map(|place| Some((place, *file(place)?)));
+        let (place, file) = found.min_by_key(|(_, file)| file.len.abs_diff(len))?;
+        (self.down[place as usize], self.up[place as usize]) = (place - 1, place + 1);
+        self.left -= 1;
+        Some(file)
     }
+}
+
+/// The place at the end of the way from this one; the way is made shorter (path halving: Tarjan, van Leeuwen,
+/// "Worst-case analysis of set union algorithms", 1984).
+fn nearest_left(next: &mut [u32], mut place: u32) -> u32 {
+    while next[place as usize] != place {
+        next[place as usize] = next[next[place as usize] as usize];
+        place = next[place as usize];
+    }
+    place
 }
 
 /// The last component of a path.

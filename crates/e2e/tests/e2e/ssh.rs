@@ -17,7 +17,7 @@ fn everything_works_with(login: LoginOptions) -> Bench {
         (name, image)
     });
     let name = |n: usize| bench.name(images[n].0);
-    bench.pull(&[&name(0)]).ok().wire_at_least(1_000_000).wire_at_most(1_600_000);
+    bench.pull(&[&name(0)]).ok().wire_at_least(1_000_000).wire_at_most(1_650_000);
     bench.pull(&[&name(1)]).ok().wire_at_most(50_000);
     // The list of all images of the engine crosses as docker prints it.
     bench.pull(&["--method", "stream", &name(2)]).ok().wire_at_most(400_000);
