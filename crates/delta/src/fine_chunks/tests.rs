@@ -194,6 +194,17 @@ const FIRST: [u8; 4] = [139, 171, 204, 217];
 const LENGTHS: [u8; 4] = [16, 0, 0xa0, 0x05];
 
 #[test]
+fn a_chunk_that_is_longer_than_all_its_known_ranges_is_refused() {
+    let old = fine_chunks(&[bytes(1, 9000)]);
+    let items = old.items().len();
+    let found = [CommonRange { items: 0..items, list: 0, at: 0 }];
+    let lengths = encoded(&old, std::slice::from_ref(&found[0].items));
+    assert!(resolve_all(&[9000], items, &found, &old, &lengths).is_ok());
+    let error = resolve_all(&[9001], items, &found, &old, &lengths).unwrap_err();
+    assert_eq!(error.0, "a chunk is too long");
+}
+
+#[test]
 fn lengths_that_do_not_fit_are_refused() {
     let old = fine_chunks(&[bytes(1, 9000)]);
     let items = old.items().len();

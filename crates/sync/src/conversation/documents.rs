@@ -100,6 +100,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn as_many_bytes_of_documents_come_over_as_are_allowed() {
+        let (source, mut target) = Link::pair(&crate::interrupt::Interrupt::default());
+        let document = vec![7; usize::try_from(limits::DOCUMENT).unwrap()];
+        let documents = vec![&document[..]; usize::try_from(limits::DOCUMENTS / limits::DOCUMENT).unwrap()];
+        send_documents(&source, Step::Documents, &documents, Effort::Level(1)).unwrap();
+        assert_eq!(receive_documents(&mut target, Step::Documents).unwrap(), documents);
+    }
+
+    #[test]
     fn documents_are_read_to_the_byte() {
         let sent = [&[2, 0, 0, 0, 1, 0, 0, 0][..], b"a", &[0, 0, 0, 0]].concat();
         assert_eq!(parse(&sent), Some(vec![b"a".to_vec(), Vec::new()]));

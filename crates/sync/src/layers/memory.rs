@@ -76,6 +76,21 @@ mod tests {
     }
 
     #[test]
+    fn an_index_is_near_its_limit_at_fifteen_sixteenths_of_it_with_its_chunks_beside() {
+        let mut scanner = Scanner::new();
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1000);
+        tar.append_data(&mut header, "a", &[7; 1000][..]).unwrap();
+        scanner.push(&tar.into_inner().unwrap());
+        let (chunks, memory) = (scanner.chunks() as u64, scanner.memory() as u64);
+        assert!(chunks > 0);
+        let limit = (memory + chunks * NEW).div_ceil(15) * 16;
+        assert!(!Memory(0).is_near(&scanner, limit));
+        assert!(Memory(0).is_near(&scanner, limit - 16));
+    }
+
+    #[test]
     fn layers_that_are_divided_take_no_more_than_is_counted() {
         let mut tar = tar::Builder::new(Vec::new());
         for number in 0..5000_u32 {
