@@ -20,6 +20,7 @@ mod interrupt;
 mod inventory;
 mod layers;
 mod link;
+mod linux;
 mod options;
 mod outcome;
 mod partial;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use dsync_engine::{Demand, Disk, FreeSpace};
 
 use crate::failure::{NoRoom, Words};
+use crate::linux;
 
 /// Reads the free space at a folder, which need not exist yet.
 type Reader = dyn Fn(&Path) -> Option<FreeSpace> + Send + Sync;
@@ -63,7 +64,7 @@ impl Disks {
 
 impl Default for Disks {
     fn default() -> Self {
-        Disks(Arc::new(read))
+        Disks(Arc::new(linux::free_space))
     }
 }
 
@@ -73,39 +74,8 @@ impl fmt::Debug for Disks {
     }
 }
 
-/// The free space at the folder, or at the nearest one above it that exists.
-#[cfg(target_os = "linux")]
-fn read(folder: &Path) -> Option<FreeSpace> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let folder = std::path::absolute(folder).ok()?;
-    let (folder, device) = folder
-        .ancestors()
-        .find_map(|folder| Some((folder.canonicalize().ok()?, folder.metadata().ok()?.dev())))?;
-    let found = rustix::fs::statfs(&folder).ok()?;
-    // They are signed on some architectures.
-    let bytes = free_bytes(found.f_type as u64, found.f_blocks, found.f_bfree, found.f_bsize as u64)?;
-    let is_same = |folder: &&Path| folder.metadata().is_ok_and(|metadata| metadata.dev() == device);
-    let mount = folder.ancestors().take_while(is_same).last()?.to_owned();
-    Some(FreeSpace { device, mount, bytes })
-}
-
-/// The free bytes of a file system of this kind, by its blocks; one without a size says that it has none.
-#[cfg(target_os = "linux")]
-fn free_bytes(kind: u64, blocks: u64, free: u64, block: u64) -> Option<u64> {
-    (dsync_engine::is_plain(kind) && blocks > 0).then(|| free.saturating_mul(block))
-}
-
-/// Other systems count space that they would make free on demand.
-#[cfg(not(target_os = "linux"))]
-fn read(_: &Path) -> Option<FreeSpace> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use dsync_engine::Purpose;
 
     use super::*;
@@ -170,33 +140,5 @@ mod tests {
         let both = [there(Purpose::Images, 60, Some(100)), there(Purpose::Temporary, 41, Some(100))];
         assert_eq!(disks().check(&both).unwrap_err().needed, 101);
         assert!(disks().check(&[demand(Purpose::Images, "/small/a", 101)]).unwrap_err().is_here);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn free_space_is_read_where_a_folder_is_or_will_be() {
-        use std::os::unix::fs::MetadataExt as _;
-
-        // A file system in memory, on nearly every Linux, or that of temporary files.
-        let places = [Path::new("/dev/shm").to_owned(), std::env::temp_dir(), "/".into()];
-        let is_plain = |place: &PathBuf| {
-            rustix::fs::statfs(place)
-                .is_ok_and(|found| dsync_engine::is_plain(found.f_type as u64) && found.f_blocks > 0)
-        };
-        let place = places.into_iter().find(is_plain).expect("one of them is of a kind that is known");
-        let space = read(&place).unwrap();
-        let device = |path: &Path| path.metadata().unwrap().dev();
-        assert_eq!(space.device, device(&place));
-        assert!(space.bytes > 0 && place.starts_with(&space.mount), "{space:?}");
-        assert_eq!(device(&space.mount), space.device);
-        assert!(space.mount.parent().is_none_or(|above| device(above) != space.device), "{space:?}");
-        let tomorrow = read(&place.join("a/folder/of/tomorrow")).unwrap();
-        assert_eq!((tomorrow.device, tomorrow.mount), (space.device, space.mount));
-        assert_eq!(read(Path::new("/proc/self")), None, "it stores nothing");
-        let (ext4, overlay) = (0xef53, 0x794c_7630);
-        assert_eq!(free_bytes(ext4, 100, 7, 4096), Some(7 * 4096));
-        assert_eq!(free_bytes(ext4, 0, 0, 4096), None);
-        assert_eq!(free_bytes(overlay, 100, 7, 4096), None);
-        assert_eq!(free_bytes(ext4, 100, u64::MAX, 4096), Some(u64::MAX));
     }
 }

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use dsync_core::HashingWriter;
 use dsync_proto::{HEADER_LEN, Header, PatchHead, decode, encode, limits};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+use rustix::fs::{AtFlags, CWD, linkat};
 use tempfile::NamedTempFile;
 
 use crate::link::Frame;
+use crate::linux;
 
 const MAGIC: [u8; 16] = *b"\0docker-syncp\xd5\x0d\x0a";
 const VERSION: u16 = 10;
@@ -164,10 +165,9 @@ impl Write for Unfinished {
     }
 }
 
-/// A file without a name that can be given one later (`open(2)`, `O_TMPFILE`).
+/// A locked file without a name.
 fn unnamed(folder: &Path) -> io::Result<File> {
-    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = File::from(openat(CWD, folder, flags, Mode::from_raw_mode(MODE))?);
+    let file = linux::unnamed_file(folder, MODE)?;
     file.lock()?;
     // Without `/proc` it could get no name.
     fs::symlink_metadata(open_file(&file))?;
