@@ -44,6 +44,8 @@ enum Task {
     Ci,
     /// Check advisories, licences, bans and sources of all dependencies
     Deny,
+    /// Check that the client compiles for macOS, with the toolchain of releases
+    Macos,
     /// Build the program as it is released, for each machine, into archives and packages in dist
     Dist(dist::Options),
     /// Run fuzz targets under libFuzzer, which needs a nightly compiler, and print what came of it
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Ci => ci::run(),
         Task::Deny => deny::run(),
+        Task::Macos => dist::check_macos(),
         Task::Dist(options) => dist::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Faults(options) => faults::run(&options),

@@ -47,14 +47,17 @@ case $prefix in
 *) fail "--prefix wants an absolute path, not $prefix" ;;
 esac
 
-system=$(uname -s)
-[ "$system" = Linux ] || fail "there is no docker-sync for $system"
+case $(uname -s) in
+Linux) system=unknown-linux-musl ;;
+Darwin) system=apple-darwin ;;
+*) fail "there is no docker-sync for $(uname -s)" ;;
+esac
 case $(uname -m) in
 x86_64 | amd64) machine=x86_64 ;;
 aarch64 | arm64) machine=aarch64 ;;
 *) fail "there is no docker-sync for $(uname -m): see docs/releasing.md" ;;
 esac
-name=docker-sync-$version-$machine-unknown-linux-musl
+name=docker-sync-$version-$machine-$system
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

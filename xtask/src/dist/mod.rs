@@ -27,7 +27,7 @@ use dsync_core::Digest;
 
 use crate::{Result, shell, show, units, workspace};
 use archive::{Entry, Moment};
-use target::TARGETS;
+use target::{CLIENTS, TARGETS, Target};
 pub(crate) use toolchain::Toolchain;
 
 /// Arguments of `cargo xtask dist`.
@@ -88,6 +88,17 @@ pub(crate) fn for_tests(toolchain: &Toolchain) -> Result<PathBuf> {
     program::for_tests(toolchain, workspace::root(), &TARGETS[1])
 }
 
+/// Checks that the client compiles for macOS. Where the toolchain cannot be had, a line says so.
+pub(crate) fn check_macos() -> Result {
+    match Toolchain::ready() {
+        Ok(toolchain) => program::check(&toolchain, workspace::root(), &CLIENTS[0]),
+        Err(error) => {
+            show::note(format_args!("warning: nothing is checked for macOS: {error}"));
+            Ok(())
+        }
+    }
+}
+
 /// Builds a workspace into its `dist`.
 fn make(toolchain: &Toolchain, root: &Path, url: Option<&str>) -> Result {
     let moment = Moment::of(root)?;
@@ -106,9 +117,7 @@ fn make(toolchain: &Toolchain, root: &Path, url: Option<&str>) -> Result {
             trial::sync(&program, &agents)?;
         }
         let program = fs::read(program)?;
-        let folder = format!("docker-sync-{VERSION}-{}", target.triple());
-        let archive = archive::tar_gz(&beside(root, &program, &notices)?, &format!("{folder}/"), moment)?;
-        fs::write(dist.join(format!("{folder}.tar.gz")), archive)?;
+        write_archive(root, target, &program, &notices, moment)?;
         let wheel = dist.join(wheel::name(target));
         fs::write(&wheel, wheel::wheel(root, &program, &notices, target)?)?;
         if target.machine == std::env::consts::ARCH {
@@ -119,6 +128,11 @@ fn make(toolchain: &Toolchain, root: &Path, url: Option<&str>) -> Result {
         let package = dist.join(rpm::name(target));
         fs::write(&package, rpm::package(root, &program, &notices, target, moment)?)?;
         rpm::try_out(&package)?;
+    }
+    for target in &CLIENTS {
+        let program = program::client(toolchain, root, &agents, target)?;
+        trial::runs(&program)?;
+        write_archive(root, target, &fs::read(program)?, &notices, moment)?;
     }
     if let Some(url) = url {
         let file = dist.join(formula::NAME);
@@ -135,6 +149,13 @@ fn make(toolchain: &Toolchain, root: &Path, url: Option<&str>) -> Result {
         println!("{:>10}  {name}", units::bytes(fs::metadata(dist.join(name))?.len()));
     }
     Ok(())
+}
+
+/// Writes the archive of a program and what goes with it.
+fn write_archive(root: &Path, target: &Target, program: &[u8], notices: &str, moment: Moment) -> Result {
+    let folder = format!("docker-sync-{VERSION}-{}", target.triple());
+    let archive = archive::tar_gz(&beside(root, program, notices)?, &format!("{folder}/"), moment)?;
+    Ok(fs::write(root.join("dist").join(format!("{folder}.tar.gz")), archive)?)
 }
 
 /// The files of an archive.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::target::TARGETS;
+use super::target;
 use super::toolchain::Toolchain;
 use crate::{Result, shell};
 
@@ -35,7 +35,7 @@ pub(super) struct Part {
 pub(super) fn all(toolchain: &Toolchain, root: &Path) -> Result<Vec<Part>> {
     let mut parts = BTreeSet::new();
     let sums = checksums(&fs::read_to_string(root.join("Cargo.lock"))?);
-    for target in &TARGETS {
+    for target in target::all() {
         let mut cargo = toolchain.cargo(root)?;
         cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", &target.triple()]);
         parts.extend(crates(&serde_json::from_str(&shell::output(&mut cargo)?)?, &sums)?);

@@ -57,6 +57,11 @@ pub(super) fn for_tests(toolchain: &Toolchain, root: &Path, target: &Target) -> 
     Ok(program.parent().ok_or("a program is in a folder")?.to_owned())
 }
 
+/// Checks that the client compiles for a machine, and links nothing.
+pub(super) fn check(toolchain: &Toolchain, root: &Path, target: &Target) -> Result {
+    shell::run(&mut cargo("check", toolchain, root, target, FOR_TESTS, &[CLIENT])?)
+}
+
 fn build(
     toolchain: &Toolchain,
     root: &Path,
@@ -64,8 +69,19 @@ fn build(
     profile: &str,
     programs: &[&str],
 ) -> Result<Command> {
+    cargo("build", toolchain, root, target, profile, programs)
+}
+
+fn cargo(
+    command: &str,
+    toolchain: &Toolchain,
+    root: &Path,
+    target: &Target,
+    profile: &str,
+    programs: &[&str],
+) -> Result<Command> {
     let mut cargo = toolchain.cargo(root)?;
-    cargo.args(["build", "--profile", profile, "--locked", "--package", "docker-sync"]);
+    cargo.args([command, "--profile", profile, "--locked", "--package", "docker-sync"]);
     cargo.args(programs.iter().flat_map(|program| ["--bin", program]));
     cargo.args(["--target", &target.triple(), "--target-dir"]).arg(root.join("target/dist"));
     cargo.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="]);

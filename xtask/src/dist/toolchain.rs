@@ -10,7 +10,7 @@ use std::process::Command;
 use dsync_core::Digest;
 
 use super::parts::Part;
-use super::target::{TARGETS, Target};
+use super::target::{self, System, TARGETS, Target};
 use crate::{Result, shell, show, tools};
 
 /// The name of its directory: a change of the pins or of what is made of them gets another number.
@@ -77,7 +77,9 @@ impl Toolchain {
             TARGETS.iter().try_for_each(|target| toolchain.make_c_library(target))?;
             fs::write(home.join("complete"), "")?;
         }
-        Ok(Toolchain { home })
+        let toolchain = Toolchain { home };
+        toolchain.write_programs()?;
+        Ok(toolchain)
     }
 
     /// The folder that packages are unpacked into.
@@ -108,13 +110,15 @@ impl Toolchain {
         // The compiler is a stable one; the standard library is built from its source, which is not stable.
         cargo.env("RUSTC", self.root().join("usr/bin/rustc")).env("RUSTC_BOOTSTRAP", "1");
         cargo.env("CARGO_INCREMENTAL", "0").env("ZIG_GLOBAL_CACHE_DIR", self.home.join("zig/cache"));
-        for target in &TARGETS {
+        for target in target::all() {
             let name = target.triple().replace('-', "_");
-            cargo.env(format!("CC_{name}"), self.bin(&format!("{}-cc", target.machine)));
+            cargo.env(format!("CC_{name}"), self.bin(&target.cc()));
             cargo.env(format!("AR_{name}"), self.bin("ar"));
             let linker = format!("CARGO_TARGET_{}_LINKER", name.to_uppercase());
-            cargo.env(linker, self.bin(&format!("{}-ld", target.machine)));
+            cargo.env(linker, self.bin(&target.linker()));
         }
+        // The folder of Apple's libraries on a Mac. Here it holds the stubs of the C compiler.
+        cargo.env("SDKROOT", self.home.join("zig/ziglang/lib/libc/darwin"));
         let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
         let cargo_home = cargo_home
             .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
@@ -155,17 +159,29 @@ impl Toolchain {
             Ok(fs::set_permissions(self.bin(name), PermissionsExt::from_mode(0o755))?)
         };
         write("ar", format!("exec {} ar \"$@\"", zig.display()))?;
-        for target in &TARGETS {
-            let machine = target.machine;
-            // Others name a target in other words.
-            let without = "for word do\n\tshift\n\tcase $word in";
-            let rest = "*) set -- \"$@\" \"$word\" ;; esac\ndone";
+        // Others name a target in other words.
+        let without = "for word do\n\tshift\n\tcase $word in";
+        let rest = "*) set -- \"$@\" \"$word\" ;; esac\ndone";
+        for target in target::all() {
+            // rustc and others name a Mac's machine, version and libraries in two words.
+            let theirs = match target.system {
+                System::Linux => "",
+                System::MacOs => {
+                    "-arch | -isysroot) skip=yes ;; -mmacosx-version-min=* | -mmacos-version-min=* | -lunwind | \
+                     -liconv) ;;"
+                }
+            };
+            let skip = "[ -z \"$skip\" ] || { skip=; continue; }";
             let cc = format!(
-                "{without} --target=*) ;; {rest}\nexec {} cc -target {machine}-linux-musl {} \"$@\"",
+                "skip=\nfor word do\n\tshift\n\t{skip}\n\tcase $word in {theirs} --target=*) ;; {rest}\n\
+                 exec {} cc -target {} {} \"$@\"",
                 zig.display(),
+                target.of_c(),
                 target.c_flags
             );
-            write(&format!("{machine}-cc"), cc)?;
+            write(&target.cc(), cc)?;
+        }
+        for target in &TARGETS {
             let parts = C_LIBRARY.map(|name| self.c_library(target).join(name).display().to_string());
             let [start, libraries @ ..] = &parts;
             let no_unwinder = self.c_library(target).join(NO_UNWINDER_OBJECT);
@@ -178,7 +194,7 @@ impl Toolchain {
                 no_unwinder.display(),
                 libraries.join(" ")
             );
-            write(&format!("{machine}-ld"), ld)?;
+            write(&target.linker(), ld)?;
         }
         Ok(())
     }
@@ -193,7 +209,7 @@ impl Toolchain {
         fs::create_dir_all(&folder)?;
         let compile = |name: &str, text: &str, flags: &[&str]| -> Result<String> {
             fs::write(folder.join(name), text)?;
-            let mut cc = Command::new(self.bin(&format!("{}-cc", target.machine)));
+            let mut cc = Command::new(self.bin(&target.cc()));
             cc.arg("-Os").arg("-fPIE").args(flags).arg(name).current_dir(&folder);
             cc.env("ZIG_VERBOSE_LINK", "1").env("ZIG_GLOBAL_CACHE_DIR", self.home.join("zig/cache"));
             let output = cc.output()?;

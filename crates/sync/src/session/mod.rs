@@ -176,6 +176,10 @@ impl Session {
     }
 }
 
+/// Further tries where an image goes before it has its name: podman leaves a moment for a prune, which a busy machine
+/// makes longer.
+const REMOVED: usize = 3;
+
 /// The request that opens a store.
 fn open(store: &str, options: &Options) -> Open {
     let folder = options.tmpfolder.as_ref().map(|path| path.to_string_lossy().into_owned());
@@ -332,7 +336,19 @@ impl Pair<'_> {
         // By rsync or as a stream layers go whole.
         let first = Attempt::new(self.source.is_agentless() || self.target.is_agentless());
         let mut transfer = |attempt| self.transfer(entry, also, dry_run, attempt);
-        match transfer(first) {
+        let mut result = transfer(first);
+        // Little crosses again, as all that arrived is kept.
+        for _ in 0..REMOVED {
+            match &result {
+                Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Changed => {
+                    observer
+                        .event(Event::Warning("an image was removed from the target meanwhile; once more"));
+                    result = transfer(first);
+                }
+                _ => break,
+            }
+        }
+        match result {
             Err(Error::Endpoint { failure, .. })
                 if failure.kind == FailureKind::Mismatch && first == Attempt::Delta =>
             {
@@ -341,10 +357,6 @@ impl Pair<'_> {
                 ));
                 failure.causes.iter().for_each(|cause| observer.event(Event::Note(cause)));
                 transfer(Attempt::FullResend)
-            }
-            Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Changed => {
-                observer.event(Event::Warning("an image was removed from the target meanwhile; once more"));
-                transfer(first)
             }
             result => result,
         }

@@ -70,13 +70,13 @@ fn a_layer_that_came_out_wrong_is_sent_without_a_basis_once() {
 }
 
 #[test]
-fn where_the_target_changed_meanwhile_it_is_tried_once_more() {
+fn where_the_target_changed_meanwhile_it_is_tried_three_times_more() {
     let (outcome, receives, warnings) = pull(vec![failed(FailureKind::Changed), received()]);
     assert!(outcome.is_ok());
     assert!(receives.len() == 2 && receives.iter().all(|receive| !receive.without_basis));
     assert_eq!(warnings, ["an image was removed from the target meanwhile; once more"]);
-    let (outcome, receives, _) = pull(vec![failed(FailureKind::Changed); 2]);
-    assert_eq!((kind(outcome), receives.len()), (Some(FailureKind::Changed), 2));
+    let (outcome, receives, warnings) = pull(vec![failed(FailureKind::Changed); 4]);
+    assert_eq!((kind(outcome), receives.len(), warnings.len()), (Some(FailureKind::Changed), 4, 3));
 }
 
 #[test]
