@@ -69,10 +69,15 @@ mod tests {
     use crate::workspace;
     use dsync_core::Digest;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     /// A folder as `dist` is, whose program is a script.
     fn dist(folder: &Path, program: &str) -> String {
-        let name = format!("docker-sync-{VERSION}-{}-unknown-linux-musl", std::env::consts::ARCH);
+        dist_for(&format!("{}-unknown-linux-musl", std::env::consts::ARCH), folder, program)
+    }
+
+    fn dist_for(triple: &str, folder: &Path, program: &str) -> String {
+        let name = format!("docker-sync-{VERSION}-{triple}");
         let entries: Vec<Entry> = beside(workspace::root(), program.as_bytes(), "MIT").unwrap();
         let archive = tar_gz(&entries, &format!("{name}/"), Moment(0)).unwrap();
         fs::write(folder.join(format!("{name}.tar.gz")), &archive).unwrap();
@@ -86,6 +91,31 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         dist(folder.path(), "#!/bin/sh\necho docker-sync\n");
         try_out(folder.path()).unwrap();
+    }
+
+    /// macOS has `shasum` and no `sha256sum`.
+    #[test]
+    fn a_mac_gets_the_archive_for_its_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        dist_for("aarch64-apple-darwin", folder.path(), "#!/bin/sh\necho on a Mac\n");
+        let bin = folder.path().join("path");
+        fs::create_dir(&bin).unwrap();
+        for program in ["cat", "chmod", "cp", "dirname", "gzip", "mkdir", "mktemp", "mv", "rm", "sed", "tar"] {
+            let found = dsync_lab::packages::find(program).unwrap();
+            std::os::unix::fs::symlink(found, bin.join(program)).unwrap();
+        }
+        let script = |name: &str, text: &str| {
+            fs::write(bin.join(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+            fs::set_permissions(bin.join(name), PermissionsExt::from_mode(0o755)).unwrap();
+        };
+        script("uname", "case $1 in -s) echo Darwin ;; *) echo arm64 ;; esac");
+        let sha256sum = dsync_lab::packages::find("sha256sum").unwrap();
+        script("shasum", &format!("[ \"$*\" = '-a 256' ] && exec {}", sha256sum.display()));
+        let prefix = folder.path().join("prefix");
+        let mut sh = Command::new("/bin/sh");
+        sh.arg(folder.path().join("install.sh")).arg("--prefix").arg(&prefix).env("PATH", &bin);
+        shell::output(&mut sh).unwrap();
+        assert_eq!(shell::output(&mut Command::new(prefix.join("bin/docker-sync"))).unwrap(), "on a Mac\n");
     }
 
     #[test]

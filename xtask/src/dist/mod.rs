@@ -117,9 +117,7 @@ fn make(toolchain: &Toolchain, root: &Path, url: Option<&str>) -> Result {
             trial::sync(&program, &agents)?;
         }
         let program = fs::read(program)?;
-        write_archive(root, target, &program, &notices, moment)?;
-        let wheel = dist.join(wheel::name(target));
-        fs::write(&wheel, wheel::wheel(root, &program, &notices, target)?)?;
+        let wheel = write_archive_and_wheel(root, target, &program, &notices, moment)?;
         if target.machine == std::env::consts::ARCH {
             wheel::try_out(&wheel)?;
         }
@@ -132,7 +130,7 @@ fn make(toolchain: &Toolchain, root: &Path, url: Option<&str>) -> Result {
     for target in &CLIENTS {
         let program = program::client(toolchain, root, &agents, target)?;
         trial::runs(&program)?;
-        write_archive(root, target, &fs::read(program)?, &notices, moment)?;
+        write_archive_and_wheel(root, target, &fs::read(program)?, &notices, moment)?;
     }
     if let Some(url) = url {
         let file = dist.join(formula::NAME);
@@ -151,11 +149,21 @@ fn make(toolchain: &Toolchain, root: &Path, url: Option<&str>) -> Result {
     Ok(())
 }
 
-/// Writes the archive of a program and what goes with it.
-fn write_archive(root: &Path, target: &Target, program: &[u8], notices: &str, moment: Moment) -> Result {
+/// Writes the archive and the wheel of a program; the path of the wheel.
+fn write_archive_and_wheel(
+    root: &Path,
+    target: &Target,
+    program: &[u8],
+    notices: &str,
+    moment: Moment,
+) -> Result<PathBuf> {
     let folder = format!("docker-sync-{VERSION}-{}", target.triple());
     let archive = archive::tar_gz(&beside(root, program, notices)?, &format!("{folder}/"), moment)?;
-    Ok(fs::write(root.join("dist").join(format!("{folder}.tar.gz")), archive)?)
+    let dist = root.join("dist");
+    fs::write(dist.join(format!("{folder}.tar.gz")), archive)?;
+    let wheel = dist.join(wheel::name(target));
+    fs::write(&wheel, wheel::wheel(root, program, notices, target)?)?;
+    Ok(wheel)
 }
 
 /// The files of an archive.

@@ -10,7 +10,7 @@ use dsync_core::Digest;
 use zip::write::SimpleFileOptions;
 use zip::{DateTime, ZipWriter};
 
-use super::target::Target;
+use super::target::{System, Target};
 use super::{NOTICES, VERSION};
 use crate::{Result, shell};
 
@@ -24,10 +24,16 @@ pub(super) fn name(target: &Target) -> String {
     format!("{FILE_NAME}-{VERSION}-{}.whl", tag(target))
 }
 
-/// The tag of a static program: it runs with any C library.
+/// The tag of a program. A static one runs with any C library of Linux.
 fn tag(target: &Target) -> String {
     let machine = target.machine;
-    format!("py3-none-manylinux_2_17_{machine}.manylinux2014_{machine}.musllinux_1_1_{machine}")
+    match target.system {
+        System::Linux => {
+            format!("py3-none-manylinux_2_17_{machine}.manylinux2014_{machine}.musllinux_1_1_{machine}")
+        }
+        // Python names the machine as Apple does.
+        System::MacOs => format!("py3-none-macosx_11_0_{}", machine.replace("aarch64", "arm64")),
+    }
 }
 
 /// The wheel of a program for a machine.
@@ -101,7 +107,7 @@ pub(super) fn try_out(wheel: &Path) -> Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dist::target::TARGETS;
+    use crate::dist::target::{CLIENTS, TARGETS};
     use crate::workspace;
 
     /// Nothing can be said where there is no pip.
@@ -125,5 +131,10 @@ mod tests {
         let said = compatibility(&TARGETS[1]);
         assert!(said.contains("Tag: py3-none-manylinux_2_17_aarch64\n"), "{said}");
         assert!(said.ends_with("Tag: py3-none-musllinux_1_1_aarch64\n"), "{said}");
+    }
+
+    #[test]
+    fn a_program_for_macos_is_for_its_oldest_version() {
+        assert_eq!(CLIENTS.each_ref().map(tag), ["py3-none-macosx_11_0_arm64", "py3-none-macosx_11_0_x86_64"]);
     }
 }
