@@ -75,6 +75,7 @@ fn steps(xtask: &Path) -> Vec<Step> {
         own("deny"),
         cargo("clippy", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
         doc,
+        own("macos"),
         own("test"),
     ]
 }
@@ -104,6 +105,6 @@ mod tests {
     fn the_tests_are_what_a_run_ends_with() {
         let steps = steps(Path::new("xtask"));
         let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
-        assert_eq!(names, ["fmt", "tidy", "deny", "clippy", "doc", "test"]);
+        assert_eq!(names, ["fmt", "tidy", "deny", "clippy", "doc", "macos", "test"]);
     }
 }

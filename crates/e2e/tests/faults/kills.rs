@@ -47,7 +47,8 @@ fn wait_for<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<
         if Instant::now() > deadline {
             return Err(format!("{what} within {patience:?}"));
         }
-        thread::sleep(Duration::from_millis(2));
+        // A look at all processes takes a millisecond, and several cases look at the same time.
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
