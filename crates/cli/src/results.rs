@@ -146,10 +146,15 @@ pub(crate) fn replaced(done: &Done<'_>, target: Target<'_>, now: i64) -> Option<
     let age = age(&held.created, now).map_or_else(String::new, |age| format!(", built {age}"));
     let hex = held.id.digest().hex();
     let id = &hex[..12];
-    let back = match (target.engine, &done.entry.name) {
-        (Some(engine), Some(name)) => {
-            let place = target.host.map_or_else(String::new, |host| format!(" on {}", visible(host)));
+    let place = target.host.map_or_else(String::new, |host| format!(" on {}", visible(host)));
+    let back = match (target.store.split(' ').next(), &done.entry.name) {
+        (Some(engine @ ("docker" | "podman")), Some(name)) => {
             format!("; `{engine} tag {id} {name}`{place} goes back")
+        }
+        // By another name of its own, or by one that docker-sync gave it.
+        (Some("containerd"), _) => {
+            let namespace = target.store.split(", namespace ").nth(1).and_then(|rest| rest.split(',').next());
+            format!("; kept in `ctr -n {} images ls`{place}", namespace.unwrap_or("default"))
         }
         _ => String::new(),
     };
@@ -161,16 +166,8 @@ pub(crate) fn replaced(done: &Done<'_>, target: Target<'_>, now: i64) -> Option<
 pub(crate) struct Target<'a> {
     /// The other host; `None` for this one.
     pub(crate) host: Option<&'a str>,
-    /// The client program of its engine, where that has a `tag`.
-    pub(crate) engine: Option<&'static str>,
-}
-
-impl<'a> Target<'a> {
-    /// The target of a run, by the words for its store.
-    pub(crate) fn of(host: Option<&'a str>, store: &str) -> Target<'a> {
-        let engines = ["docker", "podman"];
-        Target { host, engine: engines.into_iter().find(|engine| store.split(' ').next() == Some(engine)) }
-    }
+    /// Its store in words, of which the first is the engine.
+    pub(crate) store: &'a str,
 }
 
 fn referrers(done: &Done<'_>) -> String {
@@ -344,7 +341,7 @@ mod tests {
         let line = |label: &str, what: What, host, store| {
             let entry = report.entries.iter().find(|entry| entry.label() == label).unwrap();
             let done = Done { entry, took: Duration::ZERO, what, referrers: 0, verified: None };
-            replaced(&done, Target::of(host, store), crate::testing::NOW)
+            replaced(&done, Target { host, store }, crate::testing::NOW)
                 .map(|line| crate::testing::plain(&line))
         };
         let synced = || What::Synced(nothing());
@@ -356,6 +353,16 @@ mod tests {
         assert_eq!(
             line("redis:latest", synced(), None, "podman 4.3.1").unwrap(),
             format!("  replaced {id}, built 28 hours ago; `podman tag {id} redis:latest` goes back")
+        );
+        assert_eq!(
+            line(
+                "redis:latest",
+                synced(),
+                Some("prod"),
+                "containerd 1.7.24, namespace k8s.io, storage readable"
+            )
+            .unwrap(),
+            format!("  replaced {id}, built 28 hours ago; kept in `ctr -n k8s.io images ls` on prod")
         );
         assert_eq!(
             line("redis:latest", synced(), None, "oci:/srv/images").unwrap(),

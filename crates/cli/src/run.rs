@@ -152,7 +152,7 @@ fn sync(
         }
         if !request.json {
             let (_, target) = view.hosts();
-            tell(&this, Target::of(target, &view.report.target), request.dry_run, show)?;
+            tell(&this, Target { host: target, store: &view.report.target }, request.dry_run, show)?;
             if let (What::Synced(outcome), true) = (&this.what, request.explain) {
                 emit(show.out, &terminal::wrapped(&results::explanation(outcome), show.width))?;
             }

@@ -100,7 +100,8 @@ mod tests {
         dist_for("aarch64-apple-darwin", folder.path(), "#!/bin/sh\necho on a Mac\n");
         let bin = folder.path().join("path");
         fs::create_dir(&bin).unwrap();
-        for program in ["cat", "chmod", "cp", "dirname", "gzip", "mkdir", "mktemp", "mv", "rm", "sed", "tar"] {
+        for program in ["cat", "chmod", "cp", "dirname", "gzip", "mkdir", "mktemp", "mv", "rm", "sed", "tar"]
+        {
             let found = dsync_lab::packages::find(program).unwrap();
             std::os::unix::fs::symlink(found, bin.join(program)).unwrap();
         }

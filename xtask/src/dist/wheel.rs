@@ -135,6 +135,9 @@ mod tests {
 
     #[test]
     fn a_program_for_macos_is_for_its_oldest_version() {
-        assert_eq!(CLIENTS.each_ref().map(tag), ["py3-none-macosx_11_0_arm64", "py3-none-macosx_11_0_x86_64"]);
+        assert_eq!(
+            CLIENTS.each_ref().map(tag),
+            ["py3-none-macosx_11_0_arm64", "py3-none-macosx_11_0_x86_64"]
+        );
     }
 }

@@ -60,7 +60,11 @@ fn is_found_and_updated(suite: Option<Suite>, version: &str) {
         .says(", namespace default, storage readable");
     let name = bench.name("web:1");
     let pull = || bench.pull(&["--docker", "containerd", "--verify", &name]).ok();
-    pull().says("updated").wire_at_least(20_000).wire_at_most(40_000);
+    pull()
+        .says("updated")
+        .says("; kept in `ctr -n default images ls`")
+        .wire_at_least(20_000)
+        .wire_at_most(40_000);
     assert_eq!(bench.here().id("web:1"), Some(new_id));
     let checked = bench.here().docker(&["images", "check"]);
     let line = checked.lines().find(|line| line.contains(&name)).unwrap();
@@ -70,6 +74,10 @@ fn is_found_and_updated(suite: Option<Suite>, version: &str) {
     let kept = format!("localhost/docker-sync@{old_id}");
     assert_eq!(all, [format!("docker.io/{name}"), kept.clone()]);
     pull().says("current");
+    // The way back.
+    bench.here().docker(&["images", "tag", "--force", &kept, &format!("docker.io/{name}")]);
+    assert_eq!(bench.here().id("web:1"), Some(old_id));
+    pull().says("updated");
     // It gets a name again, and needs the other no more.
     bench.there().put(&bench.image("web:0").layer(&base).layer(&layer("containerd-old", 20_000)));
     bench.pull(&["--docker", "containerd", &bench.name("web:0")]).ok();

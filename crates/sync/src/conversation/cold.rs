@@ -1,9 +1,9 @@
 //! The cold transfer: without a basis, each layer crosses as soon as it is read, while the next one is.
 //!
 //! Taken where the want names no basis: there is none, nothing is missing, or nothing may be relied on. No question is
-//! asked, and an offer comes before only where the ID is kept. One stream has of each layer the limit of its batches (4 bytes,
-//! little-endian), its header delta and its literals in batches, and at last the config, unless the documents had it, since an engine may give
-//! that last.
+//! asked, and an offer comes before only where the ID is kept. One stream has of each layer the limit of its batches
+//! (4 bytes, little-endian), its header delta and its literals in batches, and at last the config, unless the documents
+//! had it, since an engine may give that last.
 
 use std::io::{self, Read, Write};
 use std::iter;
