@@ -82,3 +82,22 @@ impl ChunkNumber {
         self.0 as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ChunkNumber;
+
+    #[test]
+    fn a_chunk_of_the_basis_is_never_taken_for_a_literal() {
+        let last = (1 << 31) - 1;
+        for number in [0, last] {
+            let (basis, literal) =
+                (ChunkNumber::basis(number).unwrap(), ChunkNumber::literal(number).unwrap());
+            assert_eq!(
+                (basis.as_literal(), basis.as_basis(), literal.as_literal()),
+                (None, number, Some(number))
+            );
+        }
+        assert_eq!((ChunkNumber::basis(last + 1), ChunkNumber::literal(last + 1)), (None, None));
+    }
+}

@@ -162,7 +162,8 @@ pub(crate) fn encode(basis: &[Layer], new: &[Layer], mode: Mode) -> (Vec<u8>, Ve
     }
     assert!(input.is_empty(), "bytes are left over");
     assert_eq!(decoder.literals(), encoder.literals());
-    let literals = encoder.literals().to_vec();
+    let literals = decoder.into_literals();
+    assert_eq!(literals, encoder.into_literals());
     (encoded, literals)
 }
 
