@@ -207,7 +207,10 @@ pub(crate) fn plan(done: &Done<'_>, now: i64) -> String {
     if outcome.packed_again > 0 {
         let again = outcome.packed_again;
         let time = Duration::from_secs(again / PACKING);
-        row("compress", format!("{} on the target, as they were: about {}", bytes(again), duration(time)));
+        row(
+            "compress",
+            format!("{} on the target, to the same bytes: about {}", bytes(again), duration(time)),
+        );
     }
     if let [first, ..] = &done.entry.basis[..] {
         row("basis", visible(first).into_owned());

@@ -36,7 +36,7 @@ pub(super) fn all(toolchain: &Toolchain, root: &Path) -> Result<Vec<Part>> {
     let mut parts = BTreeSet::new();
     let sums = checksums(&fs::read_to_string(root.join("Cargo.lock"))?);
     for target in target::all() {
-        let mut cargo = toolchain.cargo(root)?;
+        let mut cargo = toolchain.cargo(root, target)?;
         cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", &target.triple()]);
         parts.extend(crates(&serde_json::from_str(&shell::output(&mut cargo)?)?, &sums)?);
     }

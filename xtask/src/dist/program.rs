@@ -80,7 +80,7 @@ fn cargo(
     profile: &str,
     programs: &[&str],
 ) -> Result<Command> {
-    let mut cargo = toolchain.cargo(root)?;
+    let mut cargo = toolchain.cargo(root, target)?;
     cargo.args([command, "--profile", profile, "--locked", "--package", "docker-sync"]);
     cargo.args(programs.iter().flat_map(|program| ["--bin", program]));
     cargo.args(["--target", &target.triple(), "--target-dir"]).arg(root.join("target/dist"));

@@ -92,7 +92,7 @@ impl Toolchain {
     }
 
     /// Its cargo, in a workspace, with all that it has to know for these targets.
-    pub(super) fn cargo(&self, workspace: &Path) -> Result<Command> {
+    pub(super) fn cargo(&self, workspace: &Path, target: &Target) -> Result<Command> {
         let mut cargo = Command::new(self.root().join("usr/bin/cargo"));
         cargo.current_dir(workspace);
         // Nothing of the cargo, and of the settings, that this program was started with.
@@ -127,7 +127,13 @@ impl Toolchain {
         let remap =
             [(&self.home, "/tools"), (&cargo_home, "/cargo"), (&workspace.to_owned(), "/docker-sync")]
                 .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
-        let flags = ["-Clink-self-contained=no".to_owned()].into_iter().chain(remap).collect::<Vec<_>>();
+        let own: &[&str] = match target.system {
+            // The linker brings the C library.
+            System::Linux => &["-Clink-self-contained=no"],
+            // rustc has no program here that strips those of macOS; the linker does.
+            System::MacOs => &["-Cstrip=none", "-Clink-arg=-s"],
+        };
+        let flags: Vec<String> = own.iter().map(|flag| (*flag).into()).chain(remap).collect();
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
         Ok(cargo)
     }

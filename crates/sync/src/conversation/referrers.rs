@@ -15,6 +15,9 @@ use crate::coding::section::{SectionReader, SectionWriter};
 use crate::failure::{Breach, EndpointError};
 use crate::link::Link;
 
+#[cfg(test)]
+mod tests;
+
 const AWAITED: &str = "cannot receive the referrers of the image from the other side";
 const SENT: &str = "cannot send the referrers of the image to the other side";
 

@@ -131,6 +131,20 @@ fn the_end_of_a_new_layer_with_too_many_files_goes_as_bytes() {
 }
 
 #[test]
+fn the_indexes_of_all_layers_count() {
+    let layers = ["one", "two", "three"].map(layer);
+    let mut spool = spool(64 << 20);
+    let mut expected = 0;
+    let memory = [Memory::new_layer, Memory::new_layer, Memory::basis_layer];
+    for ((bytes, role), of) in layers.iter().zip([Role::New, Role::New, Role::Basis]).zip(memory) {
+        spool.request([key(bytes)], |_| true, role);
+        spool.layer(Some(key(bytes)), &mut &bytes[..]).unwrap();
+        expected += of(&index_of(bytes));
+        assert_eq!(spool.taken(), expected);
+    }
+}
+
+#[test]
 fn a_new_layer_that_has_no_room_at_all_is_a_failure_that_names_the_memory() {
     let layer = layer("one");
     let mut spool = spool(16);
