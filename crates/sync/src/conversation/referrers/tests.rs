@@ -25,15 +25,18 @@ fn referrer(blobs: &[&[u8]], tag: &str) -> Referrer {
     let blob = |bytes: &&[u8]| BlobRef { digest: Digest::of(bytes), size: bytes.len() as u64 };
     let blobs: Vec<BlobRef> = blobs.iter().map(blob).collect();
     let tag = (!tag.is_empty()).then(|| tag.parse().unwrap());
-    Referrer { root: blobs[0].clone(), media_type: String::new(), tag, blobs }
+    Referrer { root: blobs[0], media_type: String::new(), tag, blobs }
 }
+
+/// The blobs of each referrer that the target lacked.
+type Received = Result<Vec<Vec<Vec<u8>>>, EndpointError>;
 
 /// Both halves, where the target lacks the referrers at these places.
 fn cross(
     store: &dyn Store,
     referrers: &[Referrer],
     lacking: &[usize],
-) -> (Result<(), EndpointError>, Result<Vec<Vec<Vec<u8>>>, EndpointError>) {
+) -> (Result<(), EndpointError>, Received) {
     let (mut source, mut target) = Link::pair(&Interrupt::default());
     thread::scope(|scope| {
         let sending = scope.spawn(move || send(&mut source, store, referrers, Effort::Level(3)));
@@ -88,7 +91,7 @@ fn a_target_asks_once_for_referrers_that_are_there() {
 }
 
 /// The result of `receive` of one referrer of two blobs whose stream is this.
-fn received(stream: &[u8]) -> Result<Vec<Vec<Vec<u8>>>, EndpointError> {
+fn received(stream: &[u8]) -> Received {
     let (source, mut target) = Link::pair(&Interrupt::default());
     let mut out = source.data_writer();
     let mut section = SectionWriter::new(&mut out, Effort::Level(3));
