@@ -28,7 +28,7 @@ pub(super) fn agents(toolchain: &Toolchain, root: &Path) -> Result<PathBuf> {
     }
     fs::create_dir_all(&folder)?;
     for target in &TARGETS {
-        let agent = built(build(toolchain, root, target, RELEASE, &[AGENT])?, AGENT)?;
+        let agent = built(cargo("build", toolchain, root, target, RELEASE, &[AGENT])?, AGENT)?;
         if trial::runs(&agent)? && target.machine == std::env::consts::ARCH {
             trial::tells_crashes(&agent)?;
         }
@@ -45,14 +45,14 @@ pub(super) fn agents(toolchain: &Toolchain, root: &Path) -> Result<PathBuf> {
 
 /// Builds the program for a machine with these agents in it.
 pub(super) fn client(toolchain: &Toolchain, root: &Path, agents: &Path, target: &Target) -> Result<PathBuf> {
-    let mut cargo = build(toolchain, root, target, RELEASE, &[CLIENT])?;
+    let mut cargo = cargo("build", toolchain, root, target, RELEASE, &[CLIENT])?;
     cargo.env(EMBED, agents);
     built(cargo, CLIENT)
 }
 
 /// Builds the program for a machine, with no agents in it, and its agent; the folder that has both.
 pub(super) fn for_tests(toolchain: &Toolchain, root: &Path, target: &Target) -> Result<PathBuf> {
-    let program = built(build(toolchain, root, target, FOR_TESTS, &[CLIENT, AGENT])?, CLIENT)?;
+    let program = built(cargo("build", toolchain, root, target, FOR_TESTS, &[CLIENT, AGENT])?, CLIENT)?;
     trial::runs(&program)?;
     Ok(program.parent().ok_or("a program is in a folder")?.to_owned())
 }
@@ -60,16 +60,6 @@ pub(super) fn for_tests(toolchain: &Toolchain, root: &Path, target: &Target) -> 
 /// Checks that the client compiles for a machine, and links nothing.
 pub(super) fn check(toolchain: &Toolchain, root: &Path, target: &Target) -> Result {
     shell::run(&mut cargo("check", toolchain, root, target, FOR_TESTS, &[CLIENT])?)
-}
-
-fn build(
-    toolchain: &Toolchain,
-    root: &Path,
-    target: &Target,
-    profile: &str,
-    programs: &[&str],
-) -> Result<Command> {
-    cargo("build", toolchain, root, target, profile, programs)
 }
 
 fn cargo(
